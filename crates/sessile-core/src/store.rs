@@ -28,7 +28,8 @@ pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 ///    that came as an argument, never by the clock of this or another machine. A server's own
 ///    expiry may only remove what [`Record::fate`] already calls `Remove`.
 /// 4. **Touch is monotonic.** [`touch`](Self::touch) moves `seen` forward or not at all, and
-///    changes neither data nor version.
+///    changes neither data nor version. `put` stores the record as given, but for `seen`, which
+///    it doesn't move back either.
 /// 5. **Indexes agree with records.** As soon as `put`, `end`, `end_all` or `sweep` has returned,
 ///    `scan`, `count` and `users` agree with `load`. Stale index entries are filtered out and
 ///    mended; missing ones must not be.
