@@ -63,6 +63,12 @@ impl Exchange {
         }))
     }
 
+    /// The sessions that this exchange belongs to.
+    #[must_use]
+    pub fn sessions(&self) -> &Sessions {
+        &self.0.sessions
+    }
+
     /// The request's session, loaded if it hasn't been: one round trip if the request has a token,
     /// none otherwise. Without a live session the handle is empty; using it begins one.
     ///

@@ -36,32 +36,43 @@ impl<T> fmt::Debug for Key<T> {
     }
 }
 
-/// What names a value of type `T`: a [`Key<T>`], or any text for any type.
-pub trait AsKey<T> {
+/// What names a value: a [`Key`] or any text.
+pub trait Name {
     /// The name.
     fn name(&self) -> &str;
 }
 
-impl<T> AsKey<T> for Key<T> {
+/// What names a value of type `T`: a [`Key<T>`], or any text for any type.
+pub trait AsKey<T>: Name {}
+
+impl<T> Name for Key<T> {
     fn name(&self) -> &str {
         self.name
     }
 }
 
-impl<T> AsKey<T> for &str {
+impl<T> AsKey<T> for Key<T> {}
+
+impl Name for &str {
     fn name(&self) -> &str {
         self
     }
 }
 
-impl<T> AsKey<T> for String {
+impl<T> AsKey<T> for &str {}
+
+impl Name for String {
     fn name(&self) -> &str {
         self
     }
 }
 
-impl<T> AsKey<T> for &String {
+impl<T> AsKey<T> for String {}
+
+impl Name for &String {
     fn name(&self) -> &str {
         self
     }
 }
+
+impl<T> AsKey<T> for &String {}

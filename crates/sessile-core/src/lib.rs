@@ -30,6 +30,8 @@ mod sessions;
 mod state;
 mod store;
 mod sweep;
+#[cfg(feature = "testing")]
+pub mod testing;
 mod token;
 mod value;
 
@@ -39,7 +41,7 @@ pub use data::Data;
 pub use error::{Error, ErrorKind};
 pub use exchange::{Exchange, Head};
 pub use filter::{Filter, Owner, State};
-pub use key::{AsKey, Key};
+pub use key::{AsKey, Key, Name};
 pub use list::List;
 
 pub use policy::{Limits, Policy};

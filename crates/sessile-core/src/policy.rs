@@ -37,6 +37,9 @@ pub struct Policy {
     /// How long the end of a user's session stays on record. Default 1 day. Anonymous sessions
     /// leave nothing.
     pub retention: Duration,
+    /// How long a request waits for the store, once to load and once to save. Kept by the adapters,
+    /// since core has no timer. Default 2 seconds.
+    pub store_timeout: Duration,
     /// The cookie.
     pub cookie: Cookie,
     /// What a session may hold.
@@ -74,6 +77,7 @@ impl Default for Policy {
             renew_after: None,
             renewal_grace: MINUTE,
             retention: DAY,
+            store_timeout: Duration::from_secs(2),
             cookie: Cookie::default(),
             limits: Limits::default(),
         }
@@ -138,6 +142,13 @@ impl Policy {
     #[must_use]
     pub fn retention(mut self, retention: Duration) -> Self {
         self.retention = retention;
+        self
+    }
+
+    /// Sets [`store_timeout`](Self::store_timeout).
+    #[must_use]
+    pub fn store_timeout(mut self, timeout: Duration) -> Self {
+        self.store_timeout = timeout;
         self
     }
 

@@ -9,7 +9,7 @@ use crate::{
     clock::Timestamp,
     error::Error,
     exchange::Inner,
-    key::AsKey,
+    key::{AsKey, Name},
     record::{EndReason, Ended, Record, SessionInfo},
     state::State,
     token::SessionId,
@@ -71,7 +71,7 @@ impl Session {
 
     /// Puts what `next` makes of the value under `key` there, and returns it. `next` runs again on
     /// the newer value if another request changed the session before this one was committed, so it
-    /// must have no effects of its own. No increment is lost.
+    /// must have no effects of its own and must not use the session. No increment is lost.
     ///
     /// # Errors
     /// As [`get`](Self::get) and [`insert`](Self::insert).
@@ -115,7 +115,7 @@ impl Session {
     }
 
     /// Removes what is under `key`; `false` if there is nothing.
-    pub fn remove<T>(&self, key: impl AsKey<T>) -> bool {
+    pub fn remove(&self, key: impl Name) -> bool {
         let mut state = self.0.state();
         let name = key.name();
         if state.visible().is_none_or(|record| record.data.get(name).is_none()) {
@@ -139,8 +139,8 @@ impl Session {
 
     /// Whether there is a value under `key`.
     #[must_use]
-    pub fn has(&self, key: &str) -> bool {
-        self.0.state().visible().is_some_and(|record| record.data.get(key).is_some())
+    pub fn has(&self, key: impl Name) -> bool {
+        self.0.state().visible().is_some_and(|record| record.data.get(key.name()).is_some())
     }
 
     /// The names of all values.

@@ -1,0 +1,218 @@
+//! The store itself: what applications hold.
+
+use std::{
+    fmt,
+    path::Path,
+    sync::{Arc, atomic::Ordering},
+};
+
+use sessile_core::{
+    BoxFuture, Cursor, Ended, Error, Expect, Filter, Page, Put, Record, SessionId, SessionInfo, Store, Swept,
+    Timestamp, UserSessions, Versioned,
+};
+
+use crate::{
+    Options,
+    failure::{Failure, stopped},
+    handle::Handle,
+    ops::{Draft, SweepFrom, Writing},
+    query, registry,
+    writer::job,
+};
+
+/// Most records that one transaction of `end_all` or `sweep` looks at: a large one is done in
+/// steps, and other writers get their turn between them.
+const STEP: usize = 500;
+
+/// The built-in database: sessions in a directory on the local disk.
+///
+/// Cheap to clone; the clones, and all that open the same directory in this process, share one
+/// environment. Several processes may have it open at once.
+///
+/// # Costs
+/// `load` takes about a microsecond and touches the disk only if the system has dropped the page;
+/// it doesn't leave the caller's thread. Writes go through one thread, which commits whatever has
+/// gathered with one flush. Lists and counts run on a thread of their own.
+///
+/// Dropping the last handle waits until what was queued is committed.
+///
+/// # Example
+/// ```
+/// use sessile_core::{Filter, Store, Timestamp};
+/// use sessile_file::Embedded;
+///
+/// # let dir = tempfile::tempdir()?;
+/// # let path = dir.path().join("sessions.db");
+/// let store = Embedded::open(&path)?;
+/// # futures_util::future::FutureExt::now_or_never(async {
+/// let live = store.count(&Filter::all(), Timestamp::from_millis(0)).await?;
+/// assert_eq!(live, 0);
+/// # Ok::<_, sessile_core::Error>(()) });
+/// # Ok::<_, Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone)]
+pub struct Embedded {
+    handle: Arc<Handle>,
+}
+
+impl Embedded {
+    /// Opens the database in the directory `path` with the default [`Options`]; makes it if it
+    /// isn't there, for this user alone (mode 0700, files 0600).
+    ///
+    /// Blocks while it reads the file once to check it.
+    ///
+    /// # Errors
+    /// [`Config`](sessile_core::ErrorKind::Config) if `path` isn't a directory that can be
+    /// written, holds something else's database, or is open in this process with other options;
+    /// [`Corrupt`](sessile_core::ErrorKind::Corrupt) if it is damaged: nothing is changed then;
+    /// [`Unsupported`](sessile_core::ErrorKind::Unsupported) if a newer version of Sessile made it.
+    pub fn open(path: impl AsRef<Path>) -> Result<Self, Error> {
+        Self::options().open(path)
+    }
+
+    /// Options to open a database with.
+    pub fn options() -> Options {
+        Options::default()
+    }
+
+    pub(crate) fn open_with(path: &Path, options: &Options) -> Result<Self, Error> {
+        registry::open(path, options).map(|handle| Self { handle })
+    }
+
+    /// The directory.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        self.handle.engine.path()
+    }
+
+    /// Transactions committed since it was opened in this process. Compared with the number of
+    /// writes it tells how many shared a flush.
+    #[must_use]
+    pub fn commits(&self) -> u64 {
+        self.handle.engine.commits.load(Ordering::Relaxed)
+    }
+
+    /// Runs `run` on the writer's thread; resolves when it is committed.
+    async fn write<T: Send + 'static>(
+        &self,
+        operation: &'static str,
+        run: impl FnMut(&mut Writing<'_, '_>) -> Result<T, Failure> + Send + 'static,
+    ) -> Result<T, Error> {
+        let (work, outcome) = job(run);
+        let lost = || stopped(operation, self.path());
+        self.handle.write(work).map_err(|()| lost())?;
+        outcome.await.map_err(|_| lost())?
+    }
+}
+
+impl Store for Embedded {
+    fn load<'a>(&'a self, id: &'a SessionId) -> BoxFuture<'a, Result<Option<Versioned>, Error>> {
+        Box::pin(async move { self.handle.engine.load(id) })
+    }
+
+    fn put<'a>(
+        &'a self,
+        id: &'a SessionId,
+        record: &'a Record,
+        expect: Expect,
+        now: Timestamp,
+    ) -> BoxFuture<'a, Result<Put, Error>> {
+        Box::pin(async move {
+            let mut draft = Draft::new(*id, record);
+            self.write("put", move |writing| writing.put(&mut draft, expect, now)).await
+        })
+    }
+
+    fn touch<'a>(&'a self, id: &'a SessionId, now: Timestamp) -> BoxFuture<'a, Result<bool, Error>> {
+        let id = *id;
+        Box::pin(async move { self.write("touch", move |writing| writing.touch(&id, now)).await })
+    }
+
+    fn end<'a>(&'a self, id: &'a SessionId, ended: &'a Ended) -> BoxFuture<'a, Result<bool, Error>> {
+        let id = *id;
+        Box::pin(async move {
+            let ended = ended.clone();
+            self.write("end", move |writing| writing.end(&id, &ended)).await
+        })
+    }
+
+    fn scan<'a>(
+        &'a self,
+        filter: &'a Filter,
+        after: Option<&'a Cursor>,
+        limit: usize,
+        now: Timestamp,
+    ) -> BoxFuture<'a, Result<Page<SessionInfo>, Error>> {
+        Box::pin(async move {
+            let (filter, after) = (filter.clone(), after.cloned());
+            let scan = self.handle.read("scan", move |tables, txn| {
+                query::scan(tables, txn, &filter, after.as_ref(), limit, now)
+            });
+            scan.await
+        })
+    }
+
+    fn count<'a>(&'a self, filter: &'a Filter, now: Timestamp) -> BoxFuture<'a, Result<u64, Error>> {
+        Box::pin(async move {
+            let filter = filter.clone();
+            self.handle.read("count", move |tables, txn| query::count(tables, txn, &filter, now)).await
+        })
+    }
+
+    fn users<'a>(
+        &'a self,
+        after: Option<&'a Cursor>,
+        limit: usize,
+        now: Timestamp,
+    ) -> BoxFuture<'a, Result<Page<UserSessions>, Error>> {
+        Box::pin(async move {
+            let after = after.cloned();
+            let users = self
+                .handle
+                .read("users", move |tables, txn| query::users(tables, txn, after.as_ref(), limit, now));
+            users.await
+        })
+    }
+
+    fn end_all<'a>(&'a self, filter: &'a Filter, ended: &'a Ended) -> BoxFuture<'a, Result<u64, Error>> {
+        Box::pin(async move {
+            let (mut after, mut count, mut damaged) = (None, 0, None);
+            loop {
+                let (filter, ended) = (filter.clone(), ended.clone());
+                let done = self
+                    .write("end_all", move |writing| writing.end_some(&filter, &ended, after, STEP))
+                    .await?;
+                count += done.ended;
+                damaged = damaged.or(done.damaged);
+                after = done.next;
+                if after.is_none() {
+                    return damaged.map_or(Ok(count), Err);
+                }
+            }
+        })
+    }
+
+    fn sweep<'a>(&'a self, now: Timestamp, limit: usize) -> BoxFuture<'a, Result<Swept, Error>> {
+        Box::pin(async move {
+            let (mut from, mut all) = (SweepFrom::start(), Swept::default());
+            loop {
+                let left = (limit as u64).saturating_sub(all.entombed + all.removed);
+                let done =
+                    self.write("sweep", move |writing| writing.sweep_some(now, from, left, STEP)).await?;
+                all.entombed += done.swept.entombed;
+                all.removed += done.swept.removed;
+                all.more |= done.swept.more;
+                match done.next {
+                    Some(next) if !all.more => from = next,
+                    _ => return Ok(all),
+                }
+            }
+        })
+    }
+}
+
+impl fmt::Debug for Embedded {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Embedded").field("path", &self.path()).finish_non_exhaustive()
+    }
+}

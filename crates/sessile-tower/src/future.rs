@@ -1,0 +1,91 @@
+//! The response: waits for the handler, then for the commit.
+
+use std::{
+    fmt,
+    pin::Pin,
+    task::{Context, Poll, ready},
+};
+
+use http::Response;
+use pin_project_lite::pin_project;
+use sessile_core::{BoxFuture, Error, Exchange, Head};
+
+use crate::{
+    answer::{Answer, refuse},
+    deadline::within,
+    head,
+};
+
+pin_project! {
+    /// The response of a [`SessionService`](crate::SessionService).
+    pub struct ResponseFuture<F, A, B> {
+        #[pin]
+        state: State<F, B>,
+        answer: A,
+    }
+}
+
+pin_project! {
+    #[project = StateNow]
+    enum State<F, B> {
+        Handling { #[pin] handler: F, exchange: Option<Exchange> },
+        Finishing { response: Option<Response<B>>, finish: BoxFuture<'static, Result<Head, Error>> },
+        Refused { error: Error },
+    }
+}
+
+impl<F, A, B> ResponseFuture<F, A, B> {
+    pub(crate) fn handle(handler: F, exchange: Exchange, answer: A) -> Self {
+        Self { state: State::Handling { handler, exchange: Some(exchange) }, answer }
+    }
+
+    pub(crate) fn refuse(answer: A, error: Error) -> Self {
+        Self { state: State::Refused { error }, answer }
+    }
+}
+
+impl<F, A, B, E> Future for ResponseFuture<F, A, B>
+where
+    F: Future<Output = Result<Response<B>, E>>,
+    A: Answer<B>,
+{
+    type Output = Result<Response<B>, E>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let mut this = self.project();
+        loop {
+            let next = match this.state.as_mut().project() {
+                StateNow::Handling { handler, exchange } => {
+                    // Without a response there is nothing to save for.
+                    let response = ready!(handler.poll(cx))?;
+                    let Some(exchange) = exchange.take().filter(Exchange::is_used) else {
+                        return Poll::Ready(Ok(response));
+                    };
+                    let limit = exchange.sessions().policy().store_timeout;
+                    let finish = Box::pin(async move { within(limit, "save", exchange.finish()).await });
+                    State::Finishing { response: Some(response), finish }
+                }
+                StateNow::Finishing { response, finish } => {
+                    let head = ready!(finish.as_mut().poll(cx));
+                    // Taken once: a future isn't polled after it was ready.
+                    let Some(mut response) = response.take() else { unreachable!("polled after ready") };
+                    return Poll::Ready(Ok(match head {
+                        Ok(head) => {
+                            head::apply(head, response.headers_mut());
+                            response
+                        }
+                        Err(error) => refuse(this.answer, &error),
+                    }));
+                }
+                StateNow::Refused { error } => return Poll::Ready(Ok(refuse(this.answer, error))),
+            };
+            this.state.set(next);
+        }
+    }
+}
+
+impl<F, A, B> fmt::Debug for ResponseFuture<F, A, B> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ResponseFuture").finish_non_exhaustive()
+    }
+}
