@@ -21,7 +21,7 @@ mod exchange;
 mod filter;
 mod key;
 mod list;
-
+mod memory;
 mod plan;
 mod policy;
 mod record;
@@ -43,7 +43,7 @@ pub use exchange::{Exchange, Head};
 pub use filter::{Filter, Owner, State};
 pub use key::{AsKey, Key, Name};
 pub use list::List;
-
+pub use memory::{Memory, MemoryBuilder, WhenFull};
 pub use policy::{Limits, Policy};
 pub use record::{EndReason, Ended, Fate, Lifetime, Previous, Record, SessionInfo, UnknownEndReason};
 pub use session::Session;
