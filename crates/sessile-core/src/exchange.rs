@@ -138,12 +138,7 @@ impl Inner {
                 continue;
             };
             if let Some(base) = self.admit(token, found).await? {
-                let mut state = self.state();
-                if let (Presented::Previous, Some(previous)) = (base.presented, &base.record.previous) {
-                    // The answer that carried the new token may be lost: send it again.
-                    state.cookie = Some(CookieChange::Set(base.token.successor(&previous.nonce)));
-                }
-                state.base = Some(base);
+                self.state().open(base);
                 return Ok(());
             }
         }

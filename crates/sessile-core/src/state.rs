@@ -60,6 +60,15 @@ pub(crate) struct State {
 }
 
 impl State {
+    /// Takes the session that the client's token opened.
+    pub(crate) fn open(&mut self, base: Base) {
+        if let (Presented::Previous, Some(previous)) = (base.presented, &base.record.previous) {
+            // The answer that carried the new token may be lost: send it again.
+            self.cookie = Some(CookieChange::Set(base.token.successor(&previous.nonce)));
+        }
+        self.base = Some(base);
+    }
+
     /// The record as the handler sees it.
     pub(crate) fn visible(&self) -> Option<&Record> {
         match (&self.work, &self.base) {
@@ -221,7 +230,7 @@ impl State {
 
     /// Puts the changes on a fresher record, after a lost race.
     pub(crate) fn replay(&mut self, base: Base, policy: &Policy, now: Timestamp) -> Result<(), Error> {
-        self.base = Some(base);
+        self.open(base);
         self.rebuild(policy, now)
     }
 

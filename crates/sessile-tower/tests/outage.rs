@@ -22,7 +22,7 @@ use sessile_tower::{SessionLayer, axum::Session, status};
 /// A memory store that can stop answering.
 #[derive(Debug, Clone, Default)]
 struct Stuck {
-    store: Memory,
+    store: Arc<Memory>,
     stuck: Arc<AtomicBool>,
 }
 

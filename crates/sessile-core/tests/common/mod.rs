@@ -1,5 +1,5 @@
 //! What the lifecycle tests share: a browser with one cookie, and a store that counts its calls.
-#![allow(dead_code, reason = "each test file uses a part")]
+#![allow(dead_code, unreachable_pub, reason = "each test file uses a part")]
 
 use std::sync::{
     Arc, Mutex,
