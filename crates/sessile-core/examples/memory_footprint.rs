@@ -1,6 +1,6 @@
 //! What a million sessions take in [`Memory`], and how long its calls take.
 //!
-//! `cargo run --release -p sessile-core --example memory_footprint [sessions]`
+//! `cargo run --release -p sessile-core --example memory_footprint [sessions [users]]`
 #![allow(clippy::print_stdout)]
 
 use std::{
@@ -19,21 +19,28 @@ use sessile_core::{
 type Result<T> = std::result::Result<T, Box<dyn Error>>;
 
 fn main() -> Result<()> {
-    let many = std::env::args().nth(1).map_or(Ok(1_000_000), |text| text.parse())?;
+    let mut arguments = std::env::args().skip(1);
+    let many = arguments.next().map_or(Ok(1_000_000), |text| text.parse())?;
+    let users = arguments.next().is_some();
     let now = SystemClock.now();
-    let data = data();
-    println!("{} bytes of data per session", data.size());
+    println!(
+        "{} bytes of data per session, {} user",
+        data().size(),
+        if users { "each with a" } else { "no" }
+    );
 
     let few = Memory::new();
-    speed(&few, &fill(&few, 1_000, &data, now)?, now)?;
+    speed(&few, &fill(&few, 1_000, users, now)?, now)?;
     drop(few);
 
+    let store = Memory::builder().max_entries(many).build();
+    // The ids are this program's, not the store's: they are made before the first reading.
     let ids = ids(many)?;
-    let store = Memory::new();
+    let data = data();
     let before = resident()?;
     let begin = Instant::now();
-    for id in &ids {
-        put(&store, id, &record(&data, now), Expect::Absent, now)?;
+    for (n, id) in ids.iter().enumerate() {
+        put(&store, id, &record(&data, users.then_some(n), now), Expect::Absent, now)?;
     }
     let each = begin.elapsed() / u32::try_from(many)?;
     let grown = resident()?.saturating_sub(before);
@@ -43,16 +50,25 @@ fn main() -> Result<()> {
         store.bytes() / many
     );
     speed(&store, &ids, now)?;
+
+    let later = now + Duration::from_secs(20);
+    let minute = Filter::all().seen_within(Duration::from_secs(60));
+    for (what, filter) in [("all", Filter::all()), ("those seen within a minute", minute)] {
+        let begin = Instant::now();
+        let count = ready(store.count(&filter, later))?;
+        println!("count of {what}, {count}: {:?}", begin.elapsed());
+    }
+    if !users {
+        let new = self::ids(100_000)?;
+        let begin = Instant::now();
+        for id in &new {
+            put(&store, id, &record(&data, None, later), Expect::Absent, later)?;
+        }
+        println!("put at the bound, with an eviction: {:?}", begin.elapsed() / 100_000);
+    }
     let begin = Instant::now();
-    let count = ready(store.count(&Filter::all(), now))?;
-    println!("  count of all {count}: {:?}", begin.elapsed());
-    let begin = Instant::now();
-    let filter = Filter::all().seen_within(Duration::from_secs(60));
-    let count = ready(store.count(&filter, now + Duration::from_secs(1)))?;
-    println!("  count of those seen within a minute {count}: {:?}", begin.elapsed());
-    let begin = Instant::now();
-    let swept = ready(store.sweep(now + Duration::from_secs(3_600), usize::MAX))?;
-    println!("  sweep of all {}: {:?}", swept.removed, begin.elapsed());
+    let swept = ready(store.sweep(later + Duration::from_secs(3_600), usize::MAX))?;
+    println!("sweep of all, {}: {:?}", swept.removed, begin.elapsed());
     Ok(())
 }
 
@@ -94,10 +110,10 @@ fn speed(store: &Memory, ids: &[SessionId], now: Timestamp) -> Result<()> {
     Ok(())
 }
 
-fn fill(store: &Memory, number: usize, data: &Data, now: Timestamp) -> Result<Vec<SessionId>> {
-    let ids = ids(number)?;
-    for id in &ids {
-        put(store, id, &record(data, now), Expect::Absent, now)?;
+fn fill(store: &Memory, number: usize, users: bool, now: Timestamp) -> Result<Vec<SessionId>> {
+    let (ids, data) = (ids(number)?, data());
+    for (n, id) in ids.iter().enumerate() {
+        put(store, id, &record(&data, users.then_some(n), now), Expect::Absent, now)?;
     }
     Ok(ids)
 }
@@ -124,11 +140,11 @@ fn data() -> Data {
     data
 }
 
-fn record(data: &Data, now: Timestamp) -> Record {
+fn record(data: &Data, user: Option<usize>, now: Timestamp) -> Record {
     Record {
         secret: sessile_core::SecretHash::from_bytes([7; 32]),
         previous: None,
-        user: None,
+        user: user.map(|n| format!("user {n}")),
         groups: Vec::new(),
         created: now,
         seen: now,

@@ -13,7 +13,7 @@ use async_lock::{Mutex, MutexGuard};
 use crate::{
     error::{Error, ErrorKind},
     exchange::Inner,
-    state::{CookieChange, Job},
+    state::{Job, Write},
     store::{Expect, Put},
     token::SessionId,
 };
@@ -23,52 +23,45 @@ use crate::{
 const ATTEMPTS: u32 = 64;
 
 impl Inner {
-    /// Writes what the handlers did. Cancel-safe: dropped, it has written all of it or nothing.
+    /// Writes what the handlers did. Cancel-safe: dropped, it has written all of it or nothing, and
+    /// can be done again.
     pub(crate) async fn commit(&self) -> Result<(), Error> {
-        let _one_at_a_time = self.committing.lock().await;
         let (store, policy) = (self.sessions.store(), self.sessions.policy());
         let mut turn: Option<MutexGuard<'_, ()>> = None;
         let mut lost = 0;
         loop {
             let now = self.sessions.now();
             let job = self.state().next_job(policy, now)?;
-            let (id, record, expect, token) = match job {
+            let write = match job {
                 Job::Done => return Ok(()),
-                Job::Touch(id) => {
-                    store.touch(&id, now).await?;
-                    return Ok(());
-                }
+                Job::Touch(id) => return store.touch(&id, now).await.map(drop),
                 Job::End(id, reason) => {
                     self.sessions.end(&id, reason, None).await?;
-                    let mut state = self.state();
-                    state.base = None;
-                    state.ending = None;
-                    state.cookie = Some(CookieChange::Clear);
+                    self.state().ended();
                     continue;
                 }
-                Job::Put(id, record, expect, token) => (id, record, expect, token),
+                Job::Put(write) => write,
             };
-            match (store.put(&id, &record, expect, now).await?, expect) {
-                (Put::Stored(version), _) => {
-                    match (expect, &token) {
-                        (Expect::Absent, _) => tracing::info!(session.id = %id, "session created"),
-                        (_, Some(_)) => tracing::info!(session.id = %id, "session renewed"),
-                        _ => tracing::debug!(session.id = %id, "session changed"),
+            match store.put(&write.id, &write.record, write.expect, now).await? {
+                Put::Stored(version) => {
+                    match (write.expect, &write.token) {
+                        (Expect::Absent, _) => tracing::info!(session.id = %write.id, "session created"),
+                        (_, Some(_)) => tracing::info!(session.id = %write.id, "session renewed"),
+                        _ => tracing::debug!(session.id = %write.id, "session changed"),
                     }
-                    return self.state().stored(record, version, token, policy, now);
+                    return self.state().stored(write, version, policy, now);
                 }
-                (Put::Gone, Expect::Version(_)) => self.state().gone(policy, now)?,
-                (Put::Conflict, Expect::Version(_)) => {
+                Put::Gone => self.state().gone(false, policy, now)?,
+                Put::Conflict => {
                     if turn.is_none() {
-                        turn = Some(self.sessions.queues().wait(&id).await);
+                        turn = Some(self.sessions.queues().wait(&write.id).await);
                     }
-                    self.reload(&id).await?;
+                    self.reload(&write).await?;
                 }
-                // 128 random bits were taken already: with the next ones it works.
-                (Put::Conflict | Put::Gone, Expect::Absent) => {}
             }
             lost += 1;
             if lost >= ATTEMPTS {
+                let id = write.id;
                 let detail = format!("other requests won the race for session {id} {lost} times; try again");
                 return Err(Error::new(ErrorKind::Conflict, "commit", detail));
             }
@@ -77,18 +70,27 @@ impl Inner {
     }
 
     /// Puts the changes on the record that is in the store now.
-    async fn reload(&self, id: &SessionId) -> Result<(), Error> {
-        let token = self.state().base.as_ref().map(|base| base.token.clone());
-        let found = self.sessions.store().load(id).await?;
+    async fn reload(&self, write: &Write) -> Result<(), Error> {
+        let token = self.state().token().filter(|token| token.id() == write.id);
+        let found = self.sessions.store().load(&write.id).await?;
+        let (policy, now) = (self.sessions.policy(), self.sessions.now());
+        let alive = found.as_ref().is_some_and(|found| found.record.is_live(now));
         let base = match (token, found) {
-            (Some(token), Some(found)) => self.admit(&token, found).await?,
+            (Some(token), Some(found)) => self.admit(&token, found, now).await?,
             _ => None,
         };
-        let (policy, now) = (self.sessions.policy(), self.sessions.now());
         let mut state = self.state();
-        match base {
-            Some(base) => state.replay(base, policy, now),
-            None => state.gone(policy, now),
+        match (base, write.expect) {
+            (Some(base), Expect::Version(_)) => state.replay(base, policy, now),
+            (Some(base), Expect::Absent) => {
+                state.adopt(base);
+                Ok(())
+            }
+            (None, Expect::Version(_)) => state.gone(alive, policy, now),
+            (None, Expect::Absent) => {
+                state.take_another_id();
+                Ok(())
+            }
         }
     }
 }

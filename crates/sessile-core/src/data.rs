@@ -83,7 +83,7 @@ impl Data {
             return false;
         }
         self.remove(name);
-        self.entries.reserve_exact(name.len() + value.len() + 2 * codec::VARINT_MAX);
+        self.entries.reserve(name.len() + value.len() + 2 * codec::VARINT_MAX);
         codec::write_bytes(&mut self.entries, name.as_bytes());
         codec::write_bytes(&mut self.entries, value);
         self.len += 1;
@@ -103,9 +103,11 @@ impl Data {
     fn entries(&self) -> impl Iterator<Item = (&str, &[u8], Range<usize>)> {
         let mut reader = Reader::new(&self.entries);
         std::iter::from_fn(move || {
+            if reader.is_empty() {
+                return None;
+            }
             let start = reader.position();
-            // Only `from_bytes`, which checks, and `set` make entries: both reads succeed until
-            // the end is reached.
+            // Only `from_bytes`, which checks, and `set` make entries: both reads succeed.
             let (name, value) = (reader.text().ok()?, reader.bytes().ok()?);
             Some((name, value, start..reader.position()))
         })

@@ -8,8 +8,6 @@ use std::{
     },
 };
 
-use async_lock::OnceCell;
-
 use crate::{
     clock::Timestamp,
     error::{Error, ErrorKind},
@@ -34,9 +32,6 @@ pub(crate) struct Inner {
     pub(crate) sessions: Sessions,
     tokens: Vec<Token>,
     used: AtomicBool,
-    loaded: OnceCell<()>,
-    /// Held during a commit, so that two of one request don't race each other.
-    pub(crate) committing: async_lock::Mutex<()>,
     state: Mutex<State>,
 }
 
@@ -53,14 +48,7 @@ pub struct Head {
 
 impl Exchange {
     pub(crate) fn new(sessions: Sessions, tokens: Vec<Token>) -> Self {
-        Self(Arc::new(Inner {
-            sessions,
-            tokens,
-            used: AtomicBool::new(false),
-            loaded: OnceCell::new(),
-            committing: async_lock::Mutex::new(()),
-            state: Mutex::default(),
-        }))
+        Self(Arc::new(Inner { sessions, tokens, used: AtomicBool::new(false), state: Mutex::default() }))
     }
 
     /// The sessions that this exchange belongs to.
@@ -77,7 +65,9 @@ impl Exchange {
     /// ([`ErrorKind::Corrupt`]; the client's cookie is cleared then, the record left as it is).
     pub async fn session(&self) -> Result<Session, Error> {
         self.0.used.store(true, Ordering::Relaxed);
-        self.0.loaded.get_or_try_init(|| self.0.load()).await?;
+        if self.0.state().loaded.is_none() {
+            self.0.load().await?;
+        }
         Ok(Session::new(self.0.clone()))
     }
 
@@ -85,6 +75,17 @@ impl Exchange {
     #[must_use]
     pub fn is_used(&self) -> bool {
         self.0.used.load(Ordering::Relaxed)
+    }
+
+    /// What the head needs, if nothing has to be written: most requests only read, and cost no
+    /// more than this. Otherwise call [`finish`](Self::finish).
+    #[must_use]
+    pub fn finish_unchanged(&self) -> Option<Head> {
+        if !self.is_used() {
+            return Some(Head::default());
+        }
+        let mut state = self.0.state();
+        state.is_unchanged(self.0.sessions.policy()).then(|| self.0.head(&mut state))
     }
 
     /// Commits what the handlers did and says what the head needs. To be called once, before the
@@ -99,23 +100,13 @@ impl Exchange {
         }
         let committed = self.0.commit().await;
         let mut state = self.0.state();
-        state.head_sent = true;
-        if committed.is_err() {
-            state.forget_changes();
+        if let Err(error) = committed {
+            state.head_sent = true;
             state.ending = None;
+            state.forget_changes();
+            return Err(error);
         }
-        committed?;
-        let policy = self.0.sessions.policy();
-        let set_cookie = state.cookie.take().map(|change| match change {
-            CookieChange::Clear => policy.cookie.clear(),
-            CookieChange::Set(token) => {
-                let persistent =
-                    state.base.as_ref().map(|base| &base.record).filter(|record| record.persistent);
-                let left = persistent.map(|record| record.lifetime.deadline.since(self.0.sessions.now()));
-                policy.cookie.set(&token, left)
-            }
-        });
-        Ok(Head { set_cookie, vary_cookie: true })
+        Ok(self.0.head(&mut state))
     }
 }
 
@@ -125,8 +116,25 @@ impl Inner {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// The head, after which no cookie can be sent.
+    fn head(&self, state: &mut State) -> Head {
+        state.head_sent = true;
+        let cookie = &self.sessions.policy().cookie;
+        let set_cookie = state.cookie.take().map(|change| match change {
+            CookieChange::Clear => cookie.clear(),
+            CookieChange::Set(token) => {
+                let persistent =
+                    state.base.as_ref().map(|base| &base.record).filter(|record| record.persistent);
+                cookie
+                    .set(&token, persistent.map(|record| record.lifetime.deadline.since(self.sessions.now())))
+            }
+        });
+        Head { set_cookie, vary_cookie: true }
+    }
+
     /// Finds the live session that one of the presented tokens opens.
     async fn load(&self) -> Result<(), Error> {
+        let now = self.sessions.now();
         for token in &self.tokens {
             let loaded = self.sessions.store().load(&token.id()).await;
             if loaded.as_ref().is_err_and(|error| error.kind() == ErrorKind::Corrupt) {
@@ -137,24 +145,29 @@ impl Inner {
                 tracing::info!(session.id = %token.id(), "token refused: no such session");
                 continue;
             };
-            if let Some(base) = self.admit(token, found).await? {
+            if let Some(base) = self.admit(token, found, now).await? {
                 self.state().open(base);
-                return Ok(());
+                break;
             }
         }
+        self.state().loaded = Some(now);
         Ok(())
     }
 
     /// Whether `token` opens the session that was found under its id.
-    pub(crate) async fn admit(&self, token: &Token, found: Versioned) -> Result<Option<Base>, Error> {
-        let now = self.sessions.now();
+    pub(crate) async fn admit(
+        &self,
+        token: &Token,
+        found: Versioned,
+        now: Timestamp,
+    ) -> Result<Option<Base>, Error> {
         let id = token.id();
         let Some(presented) = presented(token, &found.record, now) else {
             tracing::warn!(session.id = %id, "token refused: wrong secret");
             return Ok(None);
         };
         if let Some(ended) = found.record.ended_at(now) {
-            tracing::warn!(session.id = %id, reason = ended.reason.as_str(), "token refused: session is over");
+            tracing::info!(session.id = %id, reason = ended.reason.as_str(), "token refused: session is over");
             self.state().over = Some(ended);
             return Ok(None);
         }

@@ -34,20 +34,35 @@ pub(crate) enum Job {
     Done,
     End(SessionId, EndReason),
     Touch(SessionId),
-    /// With the token to send, if it is a new one.
-    Put(SessionId, Arc<Record>, Expect, Option<Token>),
+    Put(Write),
+}
+
+/// A record on its way to the store.
+pub(crate) struct Write {
+    pub(crate) id: SessionId,
+    pub(crate) record: Arc<Record>,
+    pub(crate) expect: Expect,
+    /// To send, if it is a new one.
+    pub(crate) token: Option<Token>,
+    /// How many of the handler's steps are in it.
+    steps: usize,
 }
 
 #[derive(Debug, Default)]
 pub(crate) struct State {
+    /// When the presented tokens were looked up: the request's activity.
+    pub(crate) loaded: Option<Timestamp>,
     /// What the store holds.
     pub(crate) base: Option<Base>,
     /// Set while `base` still has to be ended.
     pub(crate) ending: Option<EndReason>,
     /// What the handler did since, in order.
     steps: Vec<Step>,
-    /// Of these, how many a commit under way has in hand.
+    /// Of these, how many are in a write under way: these stay as they are.
     in_hand: usize,
+    /// The token of the session that is about to be created: kept, so that trying again after an
+    /// unknown outcome finds the session instead of making a second one.
+    newborn: Option<Token>,
     /// `base` (or a fresh record) with `steps` done.
     work: Option<Arc<Record>>,
     renew: bool,
@@ -155,6 +170,13 @@ impl State {
         self.forget_changes();
     }
 
+    /// Takes note that the store has ended the session.
+    pub(crate) fn ended(&mut self) {
+        self.base = None;
+        self.ending = None;
+        self.cookie = Some(CookieChange::Clear);
+    }
+
     /// Drops what the handler did.
     pub(crate) fn forget_changes(&mut self) {
         self.steps.clear();
@@ -169,43 +191,61 @@ impl State {
         if let (Some(reason), Some(base)) = (self.ending, &self.base) {
             return Ok(Job::End(base.token.id(), reason));
         }
+        let planned = self.plan(policy, now);
+        let (token, expect) = match (planned, &self.base) {
+            (Plan::Create, _) => {
+                let token = match self.newborn.take() {
+                    Some(token) => token,
+                    None => Token::generate()?,
+                };
+                let record = self.work.get_or_insert_with(|| Arc::new(fresh(policy, now)));
+                issue(Arc::make_mut(record), &token, now);
+                self.newborn = Some(token.clone());
+                (Some(token), Expect::Absent)
+            }
+            (Plan::Put(renewal), Some(base)) => {
+                let record = self.work.get_or_insert_with(|| base.record.clone());
+                let token = prepare(Arc::make_mut(record), base, renewal, policy, now)?;
+                (token, Expect::Version(base.version))
+            }
+            (Plan::Touch, Some(base)) => return Ok(Job::Touch(base.token.id())),
+            (Plan::Nothing | Plan::Touch | Plan::Put(_), _) => {
+                self.forget_changes();
+                return Ok(Job::Done);
+            }
+        };
+        let id = token.as_ref().or(self.base.as_ref().map(|base| &base.token)).map(Token::id);
+        let (Some(id), Some(record)) = (id, self.work.clone()) else {
+            unreachable!("a write has a record, and a token or a base")
+        };
+        self.in_hand = self.steps.len();
+        Ok(Job::Put(Write { id, record, expect, token, steps: self.in_hand }))
+    }
+
+    /// Whether nothing is to be written.
+    pub(crate) fn is_unchanged(&self, policy: &Policy) -> bool {
+        !self.is_dirty() && self.plan(policy, self.loaded.unwrap_or_default()) == Plan::Nothing
+    }
+
+    fn plan(&self, policy: &Policy, now: Timestamp) -> Plan {
         let outcome = Outcome {
             base: self.base.as_ref().map(|base| (&*base.record, base.presented)),
             work: self.work.as_deref(),
             renew: self.renew,
             start: self.start,
         };
-        let planned = plan(outcome, policy, now);
-        self.in_hand = self.steps.len();
-        Ok(match (planned, &self.base) {
-            (Plan::Create, _) => {
-                let token = Token::generate()?;
-                let record = self.work.get_or_insert_with(|| Arc::new(fresh(policy, now)));
-                issue(Arc::make_mut(record), &token, now);
-                Job::Put(token.id(), record.clone(), Expect::Absent, Some(token))
-            }
-            (Plan::Touch, Some(base)) => Job::Touch(base.token.id()),
-            (Plan::Put(renewal), Some(base)) => {
-                let record = self.work.get_or_insert_with(|| base.record.clone());
-                let token = prepare(Arc::make_mut(record), base, renewal, policy, now)?;
-                Job::Put(base.token.id(), record.clone(), Expect::Version(base.version), token)
-            }
-            (Plan::Nothing | Plan::Touch | Plan::Put(_), _) => {
-                self.forget_changes();
-                Job::Done
-            }
-        })
+        plan(outcome, policy, now)
     }
 
-    /// Takes note that `record` was stored, and what the client must be told.
+    /// Takes note that `write` was done, and what the client must be told.
     pub(crate) fn stored(
         &mut self,
-        record: Arc<Record>,
+        write: Write,
         version: Version,
-        token: Option<Token>,
         policy: &Policy,
         now: Timestamp,
     ) -> Result<(), Error> {
+        let Write { record, token, steps, .. } = write;
         let before = self.base.take();
         let persisted = before.as_ref().map_or(record.persistent, |base| base.record.persistent);
         let (told, presented) = match (token, before) {
@@ -221,8 +261,9 @@ impl State {
             self.cookie = Some(CookieChange::Set(told.clone()));
         }
         self.base = Some(Base { token: told, presented, version, record });
-        self.steps.drain(..self.in_hand);
+        self.steps.drain(..steps.min(self.steps.len()));
         self.in_hand = 0;
+        self.newborn = None;
         self.renew = false;
         self.start = false;
         self.rebuild(policy, now)
@@ -234,13 +275,38 @@ impl State {
         self.rebuild(policy, now)
     }
 
-    /// The stored session is gone. A log-in is an event of its own and begins a new session with
-    /// what the handler did; anything else is lost, which is an error if there was anything.
-    pub(crate) fn gone(&mut self, policy: &Policy, now: Timestamp) -> Result<(), Error> {
-        self.base = None;
+    /// The session was created after all, by a write whose outcome was never heard. Nobody else can
+    /// know it yet, so what the handler made of it stands.
+    pub(crate) fn adopt(&mut self, base: Base) {
+        if let Some(token) = self.newborn.take() {
+            self.cookie = Some(CookieChange::Set(token));
+        }
+        self.base = Some(base);
+    }
+
+    /// Somebody else holds the id of the session that was about to be created: take another.
+    pub(crate) fn take_another_id(&mut self) {
+        self.newborn = None;
+    }
+
+    /// The token of the session that the next write is for.
+    pub(crate) fn token(&self) -> Option<Token> {
+        self.base.as_ref().map(|base| &base.token).or(self.newborn.as_ref()).cloned()
+    }
+
+    /// The stored session is gone, or its token was `replaced` by another request's log-in. A log-in
+    /// is an event of its own and begins a new session with what the handler did; anything else is
+    /// lost, which is an error if there was anything.
+    pub(crate) fn gone(&mut self, replaced: bool, policy: &Policy, now: Timestamp) -> Result<(), Error> {
+        let base = self.base.take();
         if self.steps.iter().any(|step| matches!(step, Step::LogIn(_))) {
             self.renew = false;
-            return self.rebuild(policy, now);
+            let mut start = fresh(policy, now);
+            // Signing in twice at once must not cost an anonymous visitor the cart.
+            if let Some(base) = base.filter(|base| replaced && base.record.user.is_none()) {
+                start.data = base.record.data.clone();
+            }
+            return self.rebuild_on(start, policy, now);
         }
         let lost = self.is_dirty();
         self.forget_changes();
@@ -257,14 +323,16 @@ impl State {
         if self.steps.is_empty() {
             return Ok(());
         }
-        let mut work = match &self.base {
-            Some(base) => Record::clone(&base.record),
-            None => fresh(policy, now),
-        };
+        let start = self.base.as_ref().map_or_else(|| fresh(policy, now), |base| Record::clone(&base.record));
+        self.rebuild_on(start, policy, now)
+    }
+
+    fn rebuild_on(&mut self, mut start: Record, policy: &Policy, now: Timestamp) -> Result<(), Error> {
+        self.work = None;
         for step in &self.steps {
-            step.apply(&mut work, policy, now)?;
+            step.apply(&mut start, policy, now)?;
         }
-        self.work = Some(Arc::new(work));
+        self.work = Some(Arc::new(start));
         Ok(())
     }
 }

@@ -28,9 +28,9 @@
 //! error names, for each failure, the check, the clause of the contract and the promise that broke,
 //! what was expected and what came.
 //!
-//! What it costs: about a hundred and fifty stores are opened, one after the other, and some
-//! 200,000 calls made, most of them by the random operations; a store in memory takes a second or
-//! two. For stores that pay for each call, [`Kit::sequences`] scales it down.
+//! What it costs: about a hundred and fifty stores are opened, one after the other, and 160,000 calls
+//! made, most of them by the random operations; a store in memory takes a second. For stores that pay
+//! for each call, [`Kit::sequences`] scales it down, to 25,000 calls at least.
 
 mod cancel;
 mod cas;
@@ -113,8 +113,7 @@ impl Kit {
         self
     }
 
-    /// How many sequences of 40 random operations to try: 200 unless told, about a thousand calls
-    /// each.
+    /// How many sequences of 40 random operations to try: 200 unless told, about 700 calls each.
     #[must_use]
     pub fn sequences(mut self, sequences: u32) -> Self {
         self.sequences = sequences;

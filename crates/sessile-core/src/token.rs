@@ -2,7 +2,7 @@
 
 use std::{fmt, str::FromStr};
 
-use base64ct::{Base64UrlUnpadded, Encoding};
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD as BASE64URL};
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
@@ -202,7 +202,8 @@ impl SecretHash {
 
 impl PartialEq for SecretHash {
     fn eq(&self, other: &Self) -> bool {
-        self.0.ct_eq(&other.0).into()
+        let difference = self.0.iter().zip(other.0).fold(0, |difference, (a, b)| difference | (a ^ b));
+        difference.ct_eq(&0).into()
     }
 }
 
@@ -244,16 +245,22 @@ impl fmt::Debug for Nonce {
     }
 }
 
-/// Constant-time and canonical: one text for one value, or `false`.
+/// Canonical: one text for one value, or `false`.
 fn decode(text: &[u8], bytes: &mut [u8]) -> bool {
-    let len = bytes.len();
-    Base64UrlUnpadded::encoded_len(bytes) == text.len()
-        && Base64UrlUnpadded::decode(text, bytes).is_ok_and(|decoded| decoded.len() == len)
+    // The decoder wants room for whole groups of four characters.
+    let mut room = [0; SECRET_BYTES];
+    let decoded = BASE64URL.decode_slice(text, &mut room).is_ok_and(|len| len == bytes.len());
+    if decoded {
+        bytes.copy_from_slice(&room[..bytes.len()]);
+    }
+    room.zeroize();
+    decoded
 }
 
 fn encode<'a>(bytes: &[u8], text: &'a mut [u8]) -> &'a str {
-    // Fails only if `text` is too short; every caller sizes it by the constants above.
-    Base64UrlUnpadded::encode(bytes, text).unwrap_or_default()
+    // Every caller sizes `text` by the constants above, and base64url is ASCII.
+    let len = BASE64URL.encode_slice(bytes, text).unwrap_or_default();
+    std::str::from_utf8(&text[..len]).unwrap_or_default()
 }
 
 #[cfg(test)]

@@ -3,8 +3,8 @@
 
 mod toy;
 
-use toy::Toy;
 use sessile_core::testing;
+use toy::Toy;
 
 #[test]
 fn a_toy_store_keeps_the_contract() {

@@ -144,6 +144,23 @@ fn two_logins_at_once_both_end_logged_in() {
         let mut jar = browser.clone();
         jar.receive(&head);
         assert_eq!(jar.user(&world).as_deref(), Some("ann"), "whichever answer comes last");
+        assert_eq!(jar.n(&world), Some(0), "with what the visitor had");
     }
     assert_eq!(browser.user(&world), None);
+}
+
+#[test]
+fn a_creation_whose_answer_was_lost_is_done_once() {
+    let world = World::new();
+    let (exchange, session) = Browser::default().open(&world);
+    session.update("n", |n: Option<u64>| n.unwrap_or(0) + 1).unwrap();
+    world.store.set_deaf(true);
+    assert_eq!(run(session.save()).unwrap_err().kind(), ErrorKind::Timeout);
+    world.store.set_deaf(false);
+    session.insert("more", 1).unwrap();
+    let mut browser = Browser::default();
+    browser.receive(&run(exchange.finish()).unwrap());
+    assert_eq!(browser.n(&world), Some(1));
+    assert!(browser.open(&world).1.has("more"));
+    assert_eq!(run(world.sessions.count(&Filter::all())).unwrap(), 1);
 }

@@ -3,7 +3,10 @@
 use std::{
     fmt,
     path::Path,
+    pin::pin,
     sync::{Arc, atomic::Ordering},
+    task::{Context, Poll, Wake},
+    thread,
 };
 
 use sessile_core::{
@@ -12,11 +15,11 @@ use sessile_core::{
 };
 
 use crate::{
-    Options,
+    Options, Report, check,
     failure::{Failure, stopped},
     handle::Handle,
     ops::{Draft, SweepFrom, Writing},
-    query, registry,
+    query, registry, repair,
     writer::job,
 };
 
@@ -76,7 +79,37 @@ impl Embedded {
     }
 
     pub(crate) fn open_with(path: &Path, options: &Options) -> Result<Self, Error> {
-        registry::open(path, options).map(|handle| Self { handle })
+        registry::open(path, options, false).map(|handle| Self { handle })
+    }
+
+    /// Drops the records whose checksum is wrong, and makes all indexes anew from the others: for
+    /// a database that [`open`](Self::open) refuses for that. All or nothing. The sessions in
+    /// damaged records are lost: their users have to log in again.
+    ///
+    /// Blocks until done. Returns what was found.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open); damage to the file's structure can't be repaired.
+    pub fn repair(path: impl AsRef<Path>) -> Result<Report, Error> {
+        let handle = registry::open(path.as_ref(), &Options::default(), true)?;
+        let report = check::snapshot(&handle.engine.env, "repair")?;
+        if !report.is_clean() {
+            let (work, outcome) = job(repair::rebuild);
+            let lost = || stopped("repair", handle.engine.path());
+            handle.write(work).map_err(|()| lost())?;
+            block_on(outcome).ok_or_else(lost)??;
+        }
+        Ok(report)
+    }
+
+    /// Reads the whole database as it is now and compares the indexes with the records. Others
+    /// may go on reading and writing; takes about a second for a million sessions.
+    ///
+    /// # Errors
+    /// [`Corrupt`](sessile_core::ErrorKind::Corrupt) if the file's structure is damaged; what is
+    /// wrong with records and indexes is in the report.
+    pub async fn verify(&self) -> Result<Report, Error> {
+        self.handle.query(|engine| check::snapshot(&engine.env, "verify")).await
     }
 
     /// The directory.
@@ -214,5 +247,23 @@ impl Store for Embedded {
 impl fmt::Debug for Embedded {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Embedded").field("path", &self.path()).finish_non_exhaustive()
+    }
+}
+
+/// Waits for the writer's answer on this thread.
+fn block_on<T>(answer: futures_channel::oneshot::Receiver<T>) -> Option<T> {
+    struct Unpark(thread::Thread);
+    impl Wake for Unpark {
+        fn wake(self: Arc<Self>) {
+            self.0.unpark();
+        }
+    }
+    let waker = Arc::new(Unpark(thread::current())).into();
+    let mut answer = pin!(answer);
+    loop {
+        match answer.as_mut().poll(&mut Context::from_waker(&waker)) {
+            Poll::Ready(answer) => return answer.ok(),
+            Poll::Pending => thread::park(),
+        }
     }
 }

@@ -5,7 +5,7 @@ use std::{
     sync::atomic::{AtomicU64, Ordering},
 };
 
-use heed::{Database, Env, RoTxn, RwTxn, WithoutTls, types::Bytes};
+use heed::{Database, Env, RoTxn, RwTxn, WithTls, types::Bytes};
 use sessile_core::{Error, Record, SessionId, Timestamp, Version, Versioned};
 
 use crate::{
@@ -17,7 +17,7 @@ use crate::{
 pub(crate) type Table = Database<'static, Bytes, Bytes>;
 
 /// A read transaction.
-pub(crate) type Reading<'a> = RoTxn<'a, WithoutTls>;
+pub(crate) type Reading<'a> = RoTxn<'a>;
 
 /// The tables. In all but `records` the values are empty.
 #[derive(Debug, Clone, Copy)]
@@ -41,7 +41,7 @@ pub(crate) struct Tables {
 /// An open database.
 #[derive(Debug)]
 pub(crate) struct Engine {
-    pub(crate) env: Env<WithoutTls>,
+    pub(crate) env: Env<WithTls>,
     pub(crate) tables: Tables,
     pub(crate) path: PathBuf,
     /// Bytes of data beyond which new sessions are refused.
@@ -86,7 +86,7 @@ impl Engine {
     }
 
     /// Whether the data has reached `max_size`.
-    pub(crate) fn is_full(&self, txn: &RoTxn<'_, WithoutTls>) -> Result<bool, Failure> {
+    pub(crate) fn is_full(&self, txn: &RoTxn<'_>) -> Result<bool, Failure> {
         let mut bytes = 0;
         for table in self.tables.all() {
             let stat = table.stat(txn)?;
@@ -110,12 +110,13 @@ impl Tables {
         [self.records, self.by_user, self.by_group, self.live, self.dead, self.by_seen]
     }
 
+    /// All that follow from the records.
+    pub(crate) fn indexes(&self) -> [Table; 5] {
+        [self.by_user, self.by_group, self.live, self.dead, self.by_seen]
+    }
+
     /// What is stored under `id`, checked.
-    pub(crate) fn stored(
-        &self,
-        txn: &RoTxn<'_, WithoutTls>,
-        id: &SessionId,
-    ) -> Result<Option<Stored>, Failure> {
+    pub(crate) fn stored(&self, txn: &RoTxn<'_>, id: &SessionId) -> Result<Option<Stored>, Failure> {
         let value = self.records.get(txn, id.as_bytes())?;
         Ok(value.map(|value| Stored::read(id, value)).transpose()?)
     }

@@ -12,6 +12,8 @@ pub(crate) enum Failure {
     Engine(heed::Error),
     /// A record is damaged, or there is no room; nothing was written by this operation.
     Refused(Error),
+    /// As that, but after something was written: the transaction must be given up.
+    Abort(Error),
 }
 
 impl From<heed::Error> for Failure {
@@ -30,7 +32,7 @@ impl Failure {
     pub(crate) fn into_error(self, operation: &'static str, path: &Path) -> Error {
         match self {
             Self::Engine(error) => engine_error(error, operation, path),
-            Self::Refused(error) => error,
+            Self::Refused(error) | Self::Abort(error) => error,
         }
     }
 }

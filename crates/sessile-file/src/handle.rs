@@ -47,13 +47,21 @@ impl Handle {
         operation: &'static str,
         query: impl FnOnce(&Tables, &Reading<'_>) -> Result<T, Failure> + Send + 'static,
     ) -> Result<T, Error> {
+        self.query(move |engine| engine.read(operation, |txn| query(&engine.tables, txn))).await
+    }
+
+    /// Runs `query` on the reader's thread.
+    pub(crate) async fn query<T: Send + 'static>(
+        &self,
+        query: impl FnOnce(&Engine) -> Result<T, Error> + Send + 'static,
+    ) -> Result<T, Error> {
         let (reply, outcome) = oneshot::channel();
         let run = move |engine: &Engine| {
             if !reply.is_canceled() {
-                let _ = reply.send(engine.read(operation, |txn| query(&engine.tables, txn)));
+                let _ = reply.send(query(engine));
             }
         };
-        let lost = || stopped(operation, self.engine.path());
+        let lost = || stopped("read", self.engine.path());
         self.reader()?.send(Box::new(run)).map_err(|()| lost())?;
         outcome.await.map_err(|_| lost())?
     }

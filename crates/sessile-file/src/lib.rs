@@ -2,6 +2,7 @@
 //!
 //! [`Embedded`] keeps sessions in one directory, with ACID transactions and without a server.
 
+mod check;
 mod embedded;
 mod engine;
 mod envelope;
@@ -13,7 +14,10 @@ mod ops;
 mod options;
 mod query;
 mod registry;
+mod repair;
+mod tables;
 mod writer;
 
+pub use check::Report;
 pub use embedded::Embedded;
 pub use options::{Durability, Options};

@@ -329,7 +329,7 @@ fn lazy_head(stored: Option<&Stored>, record: &Record, version: Version) -> Head
 }
 
 /// Moves index entries from where `old` stood to where `new` stands.
-fn reindex(
+pub(crate) fn reindex(
     tables: &Tables,
     txn: &mut RwTxn<'_>,
     id: &SessionId,

@@ -177,7 +177,7 @@ fn close_group(
 /// The sessions of `owner` after `after`, in the order of their ids.
 pub(crate) fn owned<'t>(
     tables: &Tables,
-    txn: &'t RoTxn<'_, heed::WithoutTls>,
+    txn: &'t RoTxn<'_>,
     owner: &Owner,
     after: Option<SessionId>,
 ) -> heed::Result<Ids<'t>> {
@@ -197,7 +197,7 @@ pub(crate) fn owned<'t>(
 
 fn ids<'t>(
     table: Table,
-    txn: &'t RoTxn<'_, heed::WithoutTls>,
+    txn: &'t RoTxn<'_>,
     first: Bound<&[u8]>,
     last: Bound<&[u8]>,
 ) -> heed::Result<Ids<'t>> {

@@ -12,15 +12,16 @@ use crate::{Options, handle::Handle, open};
 
 static OPEN: Mutex<Option<HashMap<PathBuf, Weak<Handle>>>> = Mutex::new(None);
 
-/// The database in the directory `path`: the one that is open already, or opened now.
-pub(crate) fn open(path: &Path, options: &Options) -> Result<Arc<Handle>, Error> {
+/// The database in the directory `path`: the one that is open already, or opened now, then even if
+/// it needs repair.
+pub(crate) fn open(path: &Path, options: &Options, repair: bool) -> Result<Arc<Handle>, Error> {
     let path = open::directory(path)?;
     let mut guard = lock();
     let databases = guard.get_or_insert_default();
     if let Some(handle) = databases.get(&path).and_then(Weak::upgrade) {
         return join(handle, options);
     }
-    let handle = Arc::new(open::open(&path, options)?);
+    let handle = Arc::new(open::open(&path, options, repair)?);
     databases.retain(|_, handle| handle.strong_count() > 0);
     databases.insert(path, Arc::downgrade(&handle));
     Ok(handle)

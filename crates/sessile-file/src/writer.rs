@@ -2,6 +2,7 @@
 
 use std::{
     sync::mpsc::{Receiver, RecvTimeoutError},
+    thread,
     time::{Duration, Instant},
 };
 
@@ -81,13 +82,17 @@ where
 pub(crate) fn run(engine: &Engine, queue: &Receiver<Box<dyn Work>>, durability: Durability) {
     let mut unsynced: Option<Instant> = None;
     let mut batch = Vec::new();
+    let mut rhythm = Rhythm::default();
     loop {
         match next(queue, unsynced.map(|since| since + RELAXED_WINDOW)) {
             Next::Work(first) => {
                 batch.push(first);
-                batch.extend(queue.try_iter().take(BATCH - 1));
+                rhythm.gather(queue, &mut batch);
                 batch.retain(|work| !work.is_abandoned());
+                let begun = Instant::now();
+                let size = batch.len();
                 commit(engine, &mut batch);
+                rhythm = Rhythm { size, took: begun.elapsed() };
                 if durability == Durability::Relaxed {
                     unsynced.get_or_insert_with(Instant::now);
                 }
@@ -102,6 +107,28 @@ pub(crate) fn run(engine: &Engine, queue: &Receiver<Box<dyn Work>>, durability: 
     }
     if unsynced.is_some() {
         sync(engine);
+    }
+}
+
+/// How the last commit was: those whom it answered are likely to write again at once.
+#[derive(Default)]
+struct Rhythm {
+    size: usize,
+    took: Duration,
+}
+
+impl Rhythm {
+    /// Takes what is queued. If the last commit had more, waits a moment for the rest, a fraction
+    /// of what a flush of its own would cost them; a writer who is alone never waits.
+    fn gather(&self, queue: &Receiver<Box<dyn Work>>, batch: &mut Vec<Box<dyn Work>>) {
+        let until = Instant::now() + self.took / 4;
+        loop {
+            batch.extend(queue.try_iter().take(BATCH - batch.len()));
+            if batch.len() >= self.size.min(BATCH) || Instant::now() >= until {
+                return;
+            }
+            thread::yield_now();
+        }
     }
 }
 

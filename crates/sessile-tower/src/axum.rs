@@ -23,11 +23,12 @@ use axum_core::{
     response::{IntoResponse, Response},
 };
 use http::request::Parts;
-use sessile_core::{ErrorKind, Exchange};
+use sessile_core::ErrorKind;
 
 use crate::{
     answer::{log, prepare},
     deadline::within,
+    scope::exchange,
 };
 
 /// The request's [`Session`](sessile_core::Session), loaded once per request, by the first
@@ -50,7 +51,7 @@ impl<S: Sync> FromRequestParts<S> for Session {
     type Rejection = Error;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Error> {
-        let exchange = parts.extensions.get::<Exchange>().ok_or_else(missing_layer)?;
+        let exchange = exchange(&parts.headers, &parts.extensions)?;
         let limit = exchange.sessions().policy().store_timeout;
         Ok(Self(within(limit, "load", exchange.session()).await?))
     }
@@ -99,11 +100,4 @@ impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.fmt(f)
     }
-}
-
-#[cold]
-fn missing_layer() -> sessile_core::Error {
-    let detail =
-        "no SessionLayer around this handler: add `.layer(SessionLayer::new(sessions))` after its route";
-    sessile_core::Error::new(ErrorKind::Config, "extract", detail)
 }

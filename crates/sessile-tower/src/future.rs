@@ -8,12 +8,13 @@ use std::{
 
 use http::Response;
 use pin_project_lite::pin_project;
-use sessile_core::{BoxFuture, Error, Exchange, Head};
+use sessile_core::{BoxFuture, Error, Head};
 
 use crate::{
     answer::{Answer, refuse},
     deadline::within,
     head,
+    scope::{self, Slot},
 };
 
 pin_project! {
@@ -28,15 +29,15 @@ pin_project! {
 pin_project! {
     #[project = StateNow]
     enum State<F, B> {
-        Handling { #[pin] handler: F, exchange: Option<Exchange> },
+        Handling { #[pin] handler: F, slot: Option<Slot> },
         Finishing { response: Option<Response<B>>, finish: BoxFuture<'static, Result<Head, Error>> },
         Refused { error: Error },
     }
 }
 
 impl<F, A, B> ResponseFuture<F, A, B> {
-    pub(crate) fn handle(handler: F, exchange: Exchange, answer: A) -> Self {
-        Self { state: State::Handling { handler, exchange: Some(exchange) }, answer }
+    pub(crate) fn handle(handler: F, slot: Option<Slot>, answer: A) -> Self {
+        Self { state: State::Handling { handler, slot }, answer }
     }
 
     pub(crate) fn refuse(answer: A, error: Error) -> Self {
@@ -55,12 +56,16 @@ where
         let mut this = self.project();
         loop {
             let next = match this.state.as_mut().project() {
-                StateNow::Handling { handler, exchange } => {
+                StateNow::Handling { handler, slot } => {
                     // Without a response there is nothing to save for.
-                    let response = ready!(handler.poll(cx))?;
-                    let Some(exchange) = exchange.take().filter(Exchange::is_used) else {
+                    let mut response = ready!(scope::enter(slot, || handler.poll(cx)))?;
+                    let Some(exchange) = slot.take().and_then(|slot| slot.exchange) else {
                         return Poll::Ready(Ok(response));
                     };
+                    if let Some(head) = exchange.finish_unchanged() {
+                        head::apply(head, response.headers_mut());
+                        return Poll::Ready(Ok(response));
+                    }
                     let limit = exchange.sessions().policy().store_timeout;
                     let finish = Box::pin(async move { within(limit, "save", exchange.finish()).await });
                     State::Finishing { response: Some(response), finish }

@@ -2,11 +2,10 @@
 //! response's head leaves. With the feature `axum`, extractors for handlers.
 //!
 //! The layer works for any `Service<http::Request<_>, Response = http::Response<_>>`. Handlers
-//! without axum find the request's [`Exchange`](sessile_core::Exchange) among the request's
-//! extensions and ask it for the [`session`](sessile_core::Exchange::session).
+//! without axum call [`exchange`] and ask it for the [`session`](sessile_core::Exchange::session).
 //!
-//! A request that doesn't ask for its session costs two small allocations and no store call. A
-//! response that looked at it gets `Vary: Cookie`; one that sets the cookie gets
+//! A request that doesn't ask for its session costs no allocation and no store call; its cookies
+//! aren't looked at. A response that looked at it gets `Vary: Cookie`; one that sets the cookie gets
 //! `Cache-Control: no-store` too, unless it has a private policy of its own.
 //!
 //! # Features
@@ -20,9 +19,11 @@ mod deadline;
 mod future;
 mod head;
 mod layer;
+mod scope;
 mod service;
 
 pub use answer::{Answer, Plain, status};
 pub use future::ResponseFuture;
 pub use layer::SessionLayer;
+pub use scope::exchange;
 pub use service::SessionService;

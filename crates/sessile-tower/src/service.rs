@@ -1,14 +1,15 @@
-//! The service: begins an exchange for each request.
+//! The service: gives each request its slot.
 
 use std::task::{Context, Poll};
 
-use http::{Request, Response, header::COOKIE};
+use http::{Request, Response};
 use sessile_core::{Error, ErrorKind, Sessions};
 use tower_service::Service;
 
 use crate::{
     answer::{Answer, Plain},
     future::ResponseFuture,
+    scope::{self, Layered, Slot},
 };
 
 /// A service whose requests have sessions; made by [`SessionLayer`](crate::SessionLayer).
@@ -39,12 +40,12 @@ where
     }
 
     fn call(&mut self, mut request: Request<Q>) -> Self::Future {
-        let cookies = request.headers().get_all(COOKIE).iter().map(http::HeaderValue::as_bytes);
-        let exchange = self.sessions.begin(cookies);
-        if request.extensions_mut().insert(exchange.clone()).is_some() {
+        if request.extensions_mut().insert(Layered).is_some() {
             return ResponseFuture::refuse(self.answer.clone(), nested());
         }
-        ResponseFuture::handle(self.inner.call(request), exchange, self.answer.clone())
+        let mut slot = Some(Slot { sessions: self.sessions.clone(), exchange: None });
+        let handler = scope::enter(&mut slot, || self.inner.call(request));
+        ResponseFuture::handle(handler, slot, self.answer.clone())
     }
 }
 

@@ -5,12 +5,12 @@ use std::convert::Infallible;
 use bytes::Bytes;
 use http::{Request, Response};
 use http_body_util::{BodyExt, Empty, Full};
-use sessile_core::{Exchange, Memory, Sessions};
-use sessile_tower::SessionLayer;
+use sessile_core::{ErrorKind, Memory, Sessions};
+use sessile_tower::{SessionLayer, exchange};
 use tower::{Layer, ServiceExt, service_fn};
 
 async fn handler<Q>(request: Request<Q>) -> Result<Response<Full<Bytes>>, Infallible> {
-    let exchange = request.extensions().get::<Exchange>().unwrap();
+    let exchange = exchange(request.headers(), request.extensions()).unwrap();
     let session = exchange.session().await.unwrap();
     let n = session.update("n", |n: Option<u64>| n.unwrap_or(0) + 1).unwrap();
     Ok(Response::new(Full::from(n.to_string())))
@@ -31,6 +31,39 @@ async fn the_services_own_error_passes_through() {
     let failing = service_fn(|_: Request<()>| async { Err::<Response<String>, _>("broken") });
     let layer = SessionLayer::new(Sessions::new(Memory::new()));
     assert_eq!(layer.layer(failing).oneshot(Request::new(())).await.unwrap_err(), "broken");
+}
+
+#[tokio::test]
+async fn a_request_in_the_middle_of_another_has_its_own_session() {
+    let layer = SessionLayer::new(Sessions::new(Memory::new()));
+    let inner = layer.layer(service_fn(handler::<Empty<Bytes>>));
+    let outer = layer.layer(service_fn(move |request: Request<Empty<Bytes>>| {
+        let inner = inner.clone();
+        async move {
+            let before = handler(request).await?;
+            let asked = inner.oneshot(Request::new(Empty::new())).await?;
+            assert!(asked.headers().contains_key("set-cookie"));
+            Ok::<_, Infallible>(before)
+        }
+    }));
+    let answer = outer.oneshot(Request::new(Empty::new())).await.unwrap();
+    assert_eq!(answer.into_body().collect().await.unwrap().to_bytes(), "1", "not 2: two clients");
+}
+
+#[tokio::test]
+async fn a_request_without_the_layer_borrows_nobodys_session() {
+    let layer = SessionLayer::new(Sessions::new(Memory::new()));
+    let outer = layer.layer(service_fn(|request: Request<()>| async move {
+        exchange(request.headers(), request.extensions()).unwrap();
+        let other = Request::new(());
+        let error = exchange(other.headers(), other.extensions()).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Config);
+        let task =
+            tokio::spawn(async move { exchange(request.headers(), request.extensions()).unwrap_err() });
+        assert_eq!(task.await.unwrap().kind(), ErrorKind::Config);
+        Ok::<_, Infallible>(Response::new(String::new()))
+    }));
+    outer.oneshot(Request::new(())).await.unwrap();
 }
 
 #[cfg(feature = "axum")]

@@ -1,5 +1,8 @@
 #![cfg_attr(feature = "axum", doc = include_str!("../../../README.md"))]
-#![cfg_attr(not(feature = "axum"), doc = "HTTP sessions for Rust. Enable the feature `axum` for a web application.")]
+#![cfg_attr(
+    not(feature = "axum"),
+    doc = "HTTP sessions for Rust. Enable the feature `axum` for a web application."
+)]
 //!
 //! # Features
 //! - `embedded` (default): the built-in database, `embedded:PATH`.
@@ -14,8 +17,8 @@ mod sweep;
 pub use sessile_core::testing;
 pub use sessile_core::{
     AsKey, Clock, Cookie, EndReason, Ended, Error, ErrorKind, Exchange, Filter, Head, Key, Limits, List,
-    ManualClock, Name, Owner, Page, Policy, SameSite, SessionId, SessionInfo, Sessions, SessionsBuilder, State,
-    SystemClock, Timestamp, UserSessions,
+    ManualClock, Name, Owner, Page, Policy, SameSite, SessionId, SessionInfo, Sessions, SessionsBuilder,
+    State, SystemClock, Timestamp, UserSessions,
 };
 pub use sweep::Sweep;
 
@@ -23,7 +26,7 @@ pub use sweep::Sweep;
 #[cfg(feature = "tower")]
 pub mod tower {
     pub use sessile_core::Session;
-    pub use sessile_tower::{Answer, Plain, ResponseFuture, SessionLayer, SessionService, status};
+    pub use sessile_tower::{Answer, Plain, ResponseFuture, SessionLayer, SessionService, exchange, status};
 }
 
 /// For axum: the layer, the extractors and the error that handlers return.

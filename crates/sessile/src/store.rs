@@ -1,14 +1,14 @@
 //! Stores, and opening one by URL.
 
-use std::sync::Arc;
+use std::{str::FromStr, sync::Arc};
 
 pub use sessile_core::{
-    BoxFuture, Cursor, Data, Expect, Fate, Lifetime, Memory, MemoryBuilder, Page, Previous, Put, Record, SecretHash,
-    Store, Swept, Version, Versioned, WhenFull,
+    BoxFuture, Cursor, Data, Expect, Fate, Lifetime, Memory, MemoryBuilder, Page, Previous, Put, Record,
+    SecretHash, Store, Swept, Version, Versioned, WhenFull,
 };
 use sessile_core::{Error, ErrorKind};
 #[cfg(feature = "embedded")]
-pub use sessile_file::{Durability, Embedded, EmbeddedOptions};
+pub use sessile_file::{Durability, Embedded, Options as EmbeddedOptions};
 
 /// The store when nothing else is said: the built-in database in the directory `sessile-data`.
 pub const DEFAULT_URL: &str = "embedded:./sessile-data";
@@ -90,9 +90,9 @@ struct Options(Vec<(String, String)>);
 impl Options {
     fn parse(query: &str) -> Result<Self, Error> {
         let pairs = query.split('&').filter(|pair| !pair.is_empty()).map(|pair| {
-            let (name, value) = pair
-                .split_once('=')
-                .ok_or_else(|| config(&format!("the store's option `{pair}` has no value: write `{pair}=…`")))?;
+            let (name, value) = pair.split_once('=').ok_or_else(|| {
+                config(&format!("the store's option `{pair}` has no value: write `{pair}=…`"))
+            })?;
             Ok((name.to_owned(), value.to_owned()))
         });
         pairs.collect::<Result<_, _>>().map(Self)
@@ -103,7 +103,7 @@ impl Options {
         Some(self.0.remove(place).1)
     }
 
-    fn number(&mut self, name: &str) -> Result<Option<usize>, Error> {
+    fn number<T: FromStr>(&mut self, name: &str) -> Result<Option<T>, Error> {
         let parse = |value: String| {
             value.parse().map_err(|_| config(&format!("the store's option `{name}` must be a whole number")))
         };
@@ -122,7 +122,9 @@ impl Options {
     fn finish(self, scheme: &str) -> Result<(), Error> {
         match self.0.first() {
             None => Ok(()),
-            Some((name, _)) => Err(config(&format!("`{scheme}:` has no option `{name}`, or it is given twice"))),
+            Some((name, _)) => {
+                Err(config(&format!("`{scheme}:` has no option `{name}`, or it is given twice")))
+            }
         }
     }
 }

@@ -1,6 +1,9 @@
 //! How much a store may hold, and how much it holds.
 
-use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::sync::atomic::{
+    AtomicUsize,
+    Ordering::{AcqRel, Acquire, Relaxed},
+};
 
 use crate::error::{Error, ErrorKind};
 
@@ -14,11 +17,14 @@ pub(super) struct Bounds {
     pub(super) max_bytes: usize,
     entries: AtomicUsize,
     bytes: AtomicUsize,
+    /// How often room became free.
+    freed: AtomicUsize,
 }
 
 impl Bounds {
     pub(super) fn new(max_entries: usize, max_bytes: usize) -> Self {
-        Self { max_entries, max_bytes, entries: AtomicUsize::new(0), bytes: AtomicUsize::new(0) }
+        let zero = AtomicUsize::default;
+        Self { max_entries, max_bytes, entries: zero(), bytes: zero(), freed: zero() }
     }
 
     pub(super) fn entries(&self) -> usize {
@@ -27,6 +33,11 @@ impl Bounds {
 
     pub(super) fn bytes(&self) -> usize {
         self.bytes.load(Relaxed)
+    }
+
+    /// A number that changes whenever room becomes free.
+    pub(super) fn freed(&self) -> usize {
+        self.freed.load(Acquire)
     }
 
     /// Fails if a session of `bytes` doesn't fit even into an empty store.
@@ -52,6 +63,7 @@ impl Bounds {
         }
         if from > to {
             self.bytes.fetch_sub(from - to, Relaxed);
+            self.freed.fetch_add(1, AcqRel);
         }
         true
     }
@@ -67,11 +79,12 @@ impl Bounds {
     pub(super) fn end(&self, bytes: usize) {
         self.entries.fetch_sub(1, Relaxed);
         self.bytes.fetch_sub(bytes, Relaxed);
+        self.freed.fetch_add(1, AcqRel);
     }
 }
 
 fn raise(counter: &AtomicUsize, by: usize, max: usize) -> bool {
-    counter.fetch_update(Relaxed, Relaxed, |now| now.checked_add(by).filter(|sum| *sum <= max)).is_ok()
+    counter.fetch_update(AcqRel, Acquire, |now| now.checked_add(by).filter(|sum| *sum <= max)).is_ok()
 }
 
 #[cold]

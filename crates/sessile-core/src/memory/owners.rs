@@ -1,6 +1,6 @@
 //! Which sessions a user has, or a group: names by their hash, so that an entry takes eight bytes
 //! however long the name is. Two names with one hash cost time, not truth: whoever asks compares
-//! the name in the record.
+//! the name in the record. Two owners of one session that share a hash share an entry, too.
 //!
 //! Entries change only while the session's shard is locked, new ones before the record is written
 //! and old ones after. So a session that has an owner is always found under it. Locks are taken in
@@ -30,6 +30,10 @@ impl Default for Shards {
     }
 }
 
+/// How many shards and keys there are: next to none in unit tests, so that names collide.
+const SPREAD: usize = if cfg!(test) { 2 } else { SHARDS };
+const KEYS: u32 = if cfg!(test) { 2 } else { u32::MAX };
+
 /// A name's hash: which shard, and the key in it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Name {
@@ -52,7 +56,16 @@ impl Name {
 impl Owners {
     pub(super) fn name(&self, name: &str) -> Name {
         let hash = self.hasher.hash_one(name);
-        Name { shard: (hash >> 32) as u8 % SHARDS as u8, key: hash as u32 }
+        Name { shard: (hash >> 32) as u8 % SPREAD as u8, key: hash as u32 % KEYS }
+    }
+
+    /// Whether one of `names` has the same hash as `name`.
+    pub(super) fn has(&self, names: &[String], name: &str) -> bool {
+        names.iter().any(|other| other == name)
+            || !names.is_empty() && {
+                let name = self.name(name);
+                names.iter().any(|other| self.name(other) == name)
+            }
     }
 
     pub(super) fn insert(&self, name: &str, place: Place) {
@@ -78,6 +91,12 @@ impl Owners {
             let range = (Bound::Included((key, Place(0))), Bound::Unbounded);
             self.lock(shard).range(range).next().map(|(key, _)| Name { shard, key: *key })
         })
+    }
+
+    /// Number of entries.
+    #[cfg(test)]
+    pub(super) fn len(&self) -> usize {
+        (0..SHARDS as u8).map(|shard| self.lock(shard).len()).sum()
     }
 
     fn lock(&self, shard: u8) -> MutexGuard<'_, BTreeSet<(u32, Place)>> {

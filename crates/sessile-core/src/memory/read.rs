@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, ops::ControlFlow};
 use crate::{
     clock::Timestamp,
     error::{Error, ErrorKind},
-    filter::{Filter, Owner, State},
+    filter::{Filter, Owner},
     record::{Record, SessionInfo},
     store::{Cursor, Page, UserSessions, Version, Versioned},
     token::SessionId,
@@ -15,8 +15,6 @@ use super::{
     Memory,
     owners::{Name, Owners},
     place::{Place, SHARDS, hash, shard},
-    shard::Shard,
-    slot::{Slot, is_plain},
 };
 
 /// Sessions that are looked up between two locks.
@@ -25,8 +23,6 @@ const CHUNK: usize = 256;
 const STRIDE: usize = 4_096;
 /// Chunks without a match after which a scan gives what it has, so that no call takes long.
 const PATIENCE: usize = 16;
-/// Recently seen sessions of a shard up to which the last-seen index is quicker than the slab.
-const FEW: usize = 1_024;
 
 impl Memory {
     pub(super) fn load_now(&self, id: &SessionId) -> Result<Option<Versioned>, Error> {
@@ -62,34 +58,6 @@ impl Memory {
                 next => return Ok(Page { items, next: next.map(cursor) }),
             }
         }
-    }
-
-    pub(super) fn count_now(&self, filter: &Filter, now: Timestamp) -> Result<u64, Error> {
-        let mut count = 0;
-        if is_plain(filter) {
-            let all = Filter { except: None, ..filter.clone() };
-            for number in 0..SHARDS {
-                let shard = &mut *self.lock(number);
-                count += match filter.seen_within {
-                    None => count_all(shard, &all, now)?,
-                    Some(within) => count_seen(shard, &all, now, now - within)?,
-                };
-                let except = filter.except.and_then(|id| shard.find(&id));
-                if let Some(at) = except {
-                    count -= u64::from(matches(&shard.slots[at], &all, now)?);
-                }
-            }
-            return Ok(count);
-        }
-        let mut from = Some(Place(0));
-        while let Some(start) = from {
-            let (places, next) = self.candidates(filter, now, start, usize::MAX);
-            for place in places {
-                count += u64::from(self.look(place, filter, now)?.is_some());
-            }
-            from = next;
-        }
-        Ok(count)
     }
 
     pub(super) fn users_now(
@@ -177,7 +145,7 @@ impl Memory {
             let shard = self.lock(number);
             let start = if number == from.shard() { from.slot() } else { 0 };
             let since = filter.seen_within.map(|within| now - within);
-            let stop = each_seen(&shard, since, start, |at| {
+            let stop = shard.each(since, start, |at| {
                 if shard.slots[at].matches(filter, now) != Some(false) {
                     places.push(Place::new(number, at));
                 }
@@ -195,7 +163,7 @@ impl Memory {
     }
 
     /// The session at `place`, if it matches.
-    fn look(
+    pub(super) fn look(
         &self,
         place: Place,
         filter: &Filter,
@@ -217,73 +185,6 @@ fn chunk(owners: &Owners, name: Name, from: Place, limit: usize) -> (Vec<Place>,
     let places = owners.places(name, from, limit);
     let next = places.last().filter(|_| places.len() == limit).and_then(|last| last.next());
     (places, next)
-}
-
-/// Calls `act` for the slots from `start` on, in order, free ones too; if those that were seen at
-/// `since` or later are few, for them only.
-fn each_seen<B>(
-    shard: &Shard,
-    since: Option<Timestamp>,
-    start: u32,
-    act: impl FnMut(u32) -> ControlFlow<B>,
-) -> ControlFlow<B> {
-    if let Some(since) = since {
-        let mut seen: Vec<u32> = shard.seen_since(since).take(FEW + 1).collect();
-        if seen.len() <= FEW {
-            seen.sort_unstable();
-            return seen.into_iter().filter(|at| *at >= start).try_for_each(act);
-        }
-    }
-    (start..shard.slots.end()).try_for_each(act)
-}
-
-/// Counts a shard by what is due: not one live session is looked at.
-fn count_all(shard: &mut Shard, filter: &Filter, now: Timestamp) -> Result<u64, Error> {
-    let (mut expired, mut lingering, mut removable) = (0, 0, 0);
-    let stop = shard.due(false, now, |shard, at| {
-        expired += 1;
-        match matches(&shard.slots[at], filter, now) {
-            Ok(matches) => lingering += usize::from(matches),
-            Err(error) => return ControlFlow::Break(error),
-        }
-        ControlFlow::Continue(())
-    });
-    if let ControlFlow::Break(error) = stop {
-        return Err(error);
-    }
-    let _ = shard.due::<()>(true, now, |_, _| {
-        removable += 1;
-        ControlFlow::Continue(())
-    });
-    let (live, tombs) = (shard.unended() - expired, shard.tombs() - removable);
-    Ok(match filter.state {
-        State::Live => live,
-        State::Ended => tombs + lingering,
-        State::Any => live + tombs + lingering,
-    } as u64)
-}
-
-/// Counts what a shard has seen since `since`.
-fn count_seen(shard: &Shard, filter: &Filter, now: Timestamp, since: Timestamp) -> Result<u64, Error> {
-    let mut count = 0;
-    each_seen(shard, Some(since), 0, |at| {
-        match matches(&shard.slots[at], filter, now) {
-            Ok(matches) => count += u64::from(matches),
-            Err(error) => return ControlFlow::Break(error),
-        }
-        ControlFlow::Continue(())
-    })
-    .map_break(Err)
-    .break_value()
-    .unwrap_or(Ok(count))
-}
-
-/// Whether a session matches; decodes its record only if it must.
-fn matches(slot: &Slot, filter: &Filter, now: Timestamp) -> Result<bool, Error> {
-    match slot.matches(filter, now) {
-        Some(known) => Ok(known),
-        None => Ok(filter.matches(&slot.id, &slot.entry.record()?, now)),
-    }
 }
 
 fn cursor(place: Place) -> Cursor {

@@ -1,4 +1,4 @@
-//! A part of the sessions under one lock: table, slab, timelines and their upkeep.
+//! A part of the sessions, under one lock: table, slab, timelines and their upkeep.
 
 use std::ops::ControlFlow;
 
@@ -11,6 +11,9 @@ use super::{
     slot::{Entry, Link, NONE, Slot, Slots},
     timeline::{DUE, SEEN, Timeline, bucket},
 };
+
+/// Recently seen sessions of a shard up to which the last-seen index is quicker than the slab.
+const FEW: usize = 1_024;
 
 /// Every session is in `table`, in one of `expiry` and `tombstones`, and in one of `anonymous` and
 /// `owned`.
@@ -121,10 +124,24 @@ impl Shard {
         self.tombstones.first(0).map(|(_, at)| at)
     }
 
-    /// Slots whose session was seen at `since` or later, and up to half a minute before.
-    pub(super) fn seen_since(&self, since: Timestamp) -> impl Iterator<Item = u32> + '_ {
-        let from = bucket(since);
-        self.anonymous.iter(&self.slots, from).chain(self.owned.iter(&self.slots, from))
+    /// Calls `act` for the slots from `start` on, in order, free ones too; if the sessions that were
+    /// seen at `since` or later are few, for those only, and some that were seen a little earlier.
+    pub(super) fn each<B>(
+        &self,
+        since: Option<Timestamp>,
+        start: u32,
+        act: impl FnMut(u32) -> ControlFlow<B>,
+    ) -> ControlFlow<B> {
+        if let Some(from) = since.map(bucket) {
+            let anonymous = self.anonymous.iter(&self.slots, from);
+            let seen = anonymous.chain(self.owned.iter(&self.slots, from));
+            let mut few: Vec<u32> = seen.take(FEW + 1).collect();
+            if few.len() <= FEW {
+                few.sort_unstable();
+                return few.into_iter().filter(|at| *at >= start).try_for_each(act);
+            }
+        }
+        (start..self.slots.end()).try_for_each(act)
     }
 
     /// Calls `act` for every tombstone (or else every other session) that is due at `now`, and

@@ -4,7 +4,7 @@ use std::{ops::ControlFlow, sync::atomic::Ordering::Relaxed};
 
 use crate::{
     clock::Timestamp,
-    error::{Error, ErrorKind},
+    error::Error,
     filter::{Filter, State},
     record::{Ended, Fate, Record},
     store::{Expect, Put, Swept, Version},
@@ -12,16 +12,13 @@ use crate::{
 };
 
 use super::{
-    Memory, WhenFull,
+    Memory,
     bounds::OVERHEAD,
     owners::Owners,
     place::{Place, SHARDS, hash, shard},
     shard::Shard,
     slot::Entry,
 };
-
-/// Sessions that a put removes in passing before it gives up for want of room.
-const SWEEP_WHEN_FULL: usize = 64;
 
 /// Why a sweep stopped before its end.
 enum Stop {
@@ -38,10 +35,12 @@ impl Memory {
         now: Timestamp,
     ) -> Result<Put, Error> {
         loop {
+            let freed = self.bounds.freed();
             if let Some(put) = self.try_put(id, record, expect, now)? {
                 return Ok(put);
             }
-            if !self.make_room(id, now)? {
+            // If others freed some room meanwhile, they may have left nothing to be found.
+            if !self.make_room(id, now)? && self.bounds.freed() == freed {
                 return Err(self.full());
             }
         }
@@ -57,7 +56,6 @@ impl Memory {
     ) -> Result<Option<Put>, Error> {
         let entry = Entry::new(record);
         let (cost, number) = (cost(&entry), shard(hash(id)));
-        self.bounds.check(cost)?;
         let mut shard = self.lock(number);
         match (shard.find(id), expect) {
             (Some(_), Expect::Absent) => Ok(Some(Put::Conflict)),
@@ -71,11 +69,12 @@ impl Memory {
                     return Ok(Some(Put::Conflict));
                 }
                 let old = if slot.entry.indexed { Some(shard.record(at)?) } else { None };
+                self.bounds.check(cost)?;
+                self.note_anonymous(number, &entry);
                 if !self.bounds.resize(self::cost(&slot.entry), cost) {
                     return Ok(None);
                 }
                 let place = Place::new(number, at);
-                self.note_anonymous(number, &entry);
                 self.each_owner(record, old.as_ref(), |owners, name| owners.insert(name, place));
                 let version = shard.replace(at, entry);
                 if let Some(old) = &old {
@@ -84,10 +83,11 @@ impl Memory {
                 Ok(Some(Put::Stored(Version(version))))
             }
             (None, Expect::Absent) => {
+                self.bounds.check(cost)?;
+                self.note_anonymous(number, &entry);
                 if !self.bounds.begin(cost) {
                     return Ok(None);
                 }
-                self.note_anonymous(number, &entry);
                 let Some((at, version)) = shard.insert(*id, entry) else {
                     self.bounds.end(cost);
                     return Err(self.full());
@@ -211,94 +211,21 @@ impl Memory {
         shard.replace(place.slot(), entry);
     }
 
-    fn remove(&self, shard: &mut Shard, place: Place, record: &Record) {
+    pub(super) fn remove(&self, shard: &mut Shard, place: Place, record: &Record) {
         self.each_owner(record, None, |owners, name| owners.remove(name, place));
         self.bounds.end(cost(&shard.remove(place.slot())));
     }
 
-    /// Calls `act` for every owner that `record` has and `other` has not.
+    /// Calls `act` for every owner that `record` has and `other` has not. Owners are compared as
+    /// the indexes know them: one that shares its hash with an owner in `other` is left alone.
     fn each_owner(&self, record: &Record, other: Option<&Record>, act: impl Fn(&Owners, &str)) {
-        if let Some(user) = &record.user
-            && other.is_none_or(|other| other.user.as_ref() != Some(user))
-        {
+        let others = other.map_or(&[][..], |other| other.user.as_slice());
+        for user in record.user.iter().filter(|user| !self.users.has(others, user)) {
             act(&self.users, user);
         }
-        for group in &record.groups {
-            if other.is_none_or(|other| !other.groups.contains(group)) {
-                act(&self.groups, group);
-            }
-        }
-    }
-
-    /// Frees some room, if anything may go. No lock is held. `spare` is not evicted.
-    fn make_room(&self, spare: &SessionId, now: Timestamp) -> Result<bool, Error> {
-        let evict = self.when_full == WhenFull::EvictAnonymous;
-        if evict && self.evict_oldest(spare)? {
-            return Ok(true);
-        }
-        let swept = self.sweep_now(now, SWEEP_WHEN_FULL)?;
-        Ok(swept.removed + swept.entombed > 0 || evict && self.evict_tombstone()?)
-    }
-
-    /// Removes the anonymous session that was seen longest ago.
-    fn evict_oldest(&self, spare: &SessionId) -> Result<bool, Error> {
-        // What is noted for a shard is never later than the truth; what turns out to be earlier is
-        // put right, and the search goes on.
-        let mut oldest: [Timestamp; SHARDS] =
-            std::array::from_fn(|number| Timestamp::from_millis(self.oldest[number].load(Relaxed)));
-        loop {
-            let earliest = oldest.iter().enumerate().min_by_key(|(_, seen)| **seen);
-            let Some((number, &noted)) = earliest.filter(|(_, seen)| **seen < Timestamp::MAX) else {
-                return Ok(false);
-            };
-            let mut shard = self.lock(number);
-            let first = shard.oldest_anonymous(None).map_or(Timestamp::MAX, |(_, seen)| seen);
-            self.oldest[number].store(first.as_millis(), Relaxed);
-            match shard.oldest_anonymous(shard.find(spare)) {
-                None => oldest[number] = Timestamp::MAX,
-                Some((_, seen)) if seen > noted => oldest[number] = seen,
-                Some((at, _)) => {
-                    let record = shard.record(at)?;
-                    self.remove(&mut shard, Place::new(number, at), &record);
-                    self.evicted.fetch_add(1, Relaxed);
-                    return Ok(true);
-                }
-            }
-        }
-    }
-
-    /// Removes a tombstone before its time.
-    fn evict_tombstone(&self) -> Result<bool, Error> {
-        for number in 0..SHARDS {
-            let mut shard = self.lock(number);
-            if let Some(at) = shard.oldest_tombstone() {
-                let record = shard.record(at)?;
-                self.remove(&mut shard, Place::new(number, at), &record);
-                self.evicted.fetch_add(1, Relaxed);
-                return Ok(true);
-            }
-        }
-        Ok(false)
-    }
-
-    #[cold]
-    fn full(&self) -> Error {
-        let detail = format!(
-            "the memory store holds {} sessions in {} bytes, its bounds are {} and {}, and none may be \
-             evicted; sweep more often, raise the bounds, or choose a store on disk",
-            self.entries(),
-            self.bytes(),
-            self.bounds.max_entries,
-            self.bounds.max_bytes,
-        );
-        Error::new(ErrorKind::Full, "put", detail)
-    }
-
-    /// Keeps `oldest` of a locked shard from being later than the truth.
-    fn note_anonymous(&self, number: usize, entry: &Entry) {
-        let (oldest, seen) = (&self.oldest[number], entry.seen.as_millis());
-        if !entry.owned && seen < oldest.load(Relaxed) {
-            oldest.store(seen, Relaxed);
+        let others = other.map_or(&[][..], |other| &other.groups);
+        for group in record.groups.iter().filter(|group| !self.groups.has(others, group)) {
+            act(&self.groups, group);
         }
     }
 }
@@ -306,4 +233,70 @@ impl Memory {
 /// What a session counts for against the bound.
 fn cost(entry: &Entry) -> usize {
     entry.bytes.len() + OVERHEAD
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use crate::{
+        data::Data,
+        record::{EndReason, Lifetime},
+        token::SecretHash,
+    };
+
+    use super::*;
+
+    fn record(user: Option<&str>, groups: &[&str]) -> Record {
+        Record {
+            secret: SecretHash::from_bytes([7; 32]),
+            previous: None,
+            user: user.map(Into::into),
+            groups: groups.iter().copied().map(Into::into).collect(),
+            created: Timestamp::default(),
+            seen: Timestamp::default(),
+            renewed: Timestamp::default(),
+            lifetime: Lifetime {
+                idle: Duration::MAX,
+                slack: Duration::ZERO,
+                deadline: Timestamp::MAX,
+                retention: Duration::ZERO,
+            },
+            persistent: false,
+            device: None,
+            ended: None,
+            data: Data::new(),
+        }
+    }
+
+    /// In unit tests there are four hashes only, so that names collide.
+    #[test]
+    fn owner_indexes_hold_what_the_records_say_and_nothing_else() {
+        let (memory, id, now) = (Memory::new(), SessionId::from_bytes([1; 16]), Timestamp::default());
+        let users = [None, Some("a"), Some("b"), Some("c"), Some("d"), Some("e")];
+        let groups: [&[&str]; 5] = [&[], &["a"], &["b", "c"], &["a", "b", "c", "d", "e"], &["c", "f"]];
+        let mut expect = Expect::Absent;
+        for step in 0..1_000 {
+            let (user, groups) = (users[step * 7 % 11 % 6], groups[step * 5 % 13 % 5]);
+            let put = memory.put_now(&id, &record(user, groups), expect, now);
+            let Ok(Put::Stored(version)) = put else { panic!("{put:?}") };
+            expect = Expect::Version(version);
+
+            let number = shard(hash(&id));
+            let place = memory.lock(number).find(&id).map(|at| Place::new(number, at));
+            for (owners, names) in [(&memory.users, user.as_slice()), (&memory.groups, groups)] {
+                let mut known: Vec<_> = names.iter().map(|name| owners.name(name)).collect();
+                known.sort();
+                known.dedup();
+                for name in &known {
+                    let first = owners.places(*name, Place(0), 9);
+                    assert_eq!((first.len(), first.first().copied()), (1, place));
+                }
+                assert_eq!(owners.len(), known.len());
+            }
+        }
+        let ended = Ended { reason: EndReason::Logout, at: now, by: None };
+        assert!(memory.end_now(&id, &ended).is_ok_and(|ended| ended));
+        assert_eq!((memory.users.len(), memory.groups.len()), (0, 0));
+    }
 }

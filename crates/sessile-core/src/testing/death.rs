@@ -156,6 +156,7 @@ pub(super) async fn end_all_ends_what_matches(kit: &Fixture<'_>) -> Outcome {
         Filter::user("a").except(id(4)).state(State::Any),
         Filter::group("g").device("iphone"),
         Filter::group("g"),
+        Filter::group("g").state(State::Any),
         Filter::all().except(id(5)),
         Filter::user("b"),
         Filter::all(),

@@ -85,7 +85,7 @@ pub(super) async fn every_filter_gives_what_matches(kit: &Fixture<'_>) -> Outcom
 
 pub(super) async fn a_put_moves_its_session_in_the_indexes(kit: &Fixture<'_>) -> Outcome {
     let mut population = kit.populate(3, |_| record_of("bystander", kit.now)).await?;
-    let mut version = kit.begin(&id(9), &record(kit.now)).await?;
+    let mut version = kit.begin(&id(9), &record_of("first", kit.now)).await?;
     let owners: [(Option<&str>, &[&str]); 7] = [
         (Some("ann"), &[]),
         (Some("bob"), &["x"]),
@@ -104,7 +104,7 @@ pub(super) async fn a_put_moves_its_session_in_the_indexes(kit: &Fixture<'_>) ->
         };
         version = kit.change(&id(9), &changed, version, kit.now).await?;
         population.insert(id(9), changed);
-        for owner in ["ann", "bob", "", "bystander", "x", "y", "z"] {
+        for owner in ["first", "ann", "bob", "", "bystander", "x", "y", "z"] {
             kit.lists(&population, &Filter::user(owner), 2, kit.now).await?;
             kit.lists(&population, &Filter::group(owner).state(State::Any), 2, kit.now).await?;
         }
@@ -165,14 +165,17 @@ pub(super) async fn a_sweep_clears_the_indexes(kit: &Fixture<'_>) -> Outcome {
     for hours in [1, 3, 25, 27, 30] {
         let now = kit.now + hours * HOUR;
         kit.sweep_out(7, now).await?;
-        population.retain(|_, record| match record.fate(now) {
-            Fate::Keep => true,
-            Fate::Entomb(ended) => {
-                record.entomb(ended);
-                true
+        for id in population.keys().copied().collect::<Vec<_>>() {
+            let Some(record) = population.get_mut(&id) else { continue };
+            match record.fate(now) {
+                Fate::Keep => {}
+                Fate::Entomb(ended) => record.entomb(ended),
+                Fate::Remove => {
+                    population.remove(&id);
+                    kit.lacks("a session due for removal, after a sweep", &id).await?;
+                }
             }
-            Fate::Remove => false,
-        });
+        }
         for filter in filters(kit.now) {
             kit.lists(&population, &filter.state(State::Any), 10, now).await?;
         }

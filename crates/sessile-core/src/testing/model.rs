@@ -251,6 +251,7 @@ impl<'a> Run<'a> {
     /// fate says, and what the sweep counts must have happened.
     async fn sweep(&mut self, limit: usize) -> Outcome {
         let now = self.now;
+        self.forget().await?;
         let swept = self.kit.store.sweep(now, limit).await?;
         self.note(format_args!("sweep of {limit}: {swept:?}"));
         let (mut entombed, mut removed, mut due) = (0, 0, 0);
@@ -281,6 +282,7 @@ impl<'a> Run<'a> {
 
     /// Everything that can be asked.
     async fn compare(&mut self, dice: &mut Rng) -> Outcome {
+        self.forget().await?;
         for number in 0..SESSIONS {
             let id = id(number);
             let loaded = self.kit.store.load(&id).await?;
@@ -288,10 +290,6 @@ impl<'a> Run<'a> {
                 same(format_args!("load of #{number}, which isn't there"), None, loaded)?;
                 continue;
             };
-            if loaded.is_none() && self.may_be_gone(&kept.record) {
-                self.kept.remove(&id);
-                continue;
-            }
             let what = format_args!("load of #{number}");
             same_record(what, &kept.record, loaded.as_ref().map(|loaded| &loaded.record))?;
             if kept.record.is_live(self.now) {
@@ -331,6 +329,17 @@ impl<'a> Run<'a> {
         }
         self.kit.lists(&Population::new(), &Filter::all().state(State::Any), 7, self.start).await?;
         self.kit.lists_users(&Population::new(), 7, self.start).await
+    }
+
+    /// Leaves out what the store has removed on its own, as it may when it is due for that.
+    async fn forget(&mut self) -> Outcome {
+        for number in 0..SESSIONS {
+            let due = self.kept.get(&id(number)).is_some_and(|kept| self.may_be_gone(&kept.record));
+            if due && self.kit.store.load(&id(number)).await?.is_none() {
+                self.kept.remove(&id(number));
+            }
+        }
+        Ok(())
     }
 
     fn may_be_gone(&self, record: &Record) -> bool {

@@ -2,20 +2,20 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::Arc,
 };
 
 use super::{
     fixture::{Fixture, MINUTE, begin, data, id, killed, record, record_of},
     report::{Flaw, Outcome, ensure, same},
+    run::Gate,
 };
 use crate::{
+    clock::Timestamp,
     filter::{Filter, State},
     record::Record,
-    store::{Expect, Put},
+    store::{BoxFuture, Expect, Put, Store},
+    token::SessionId,
 };
 
 const LIMITS: [usize; 6] = [1, 2, 7, 23, 100, usize::MAX];
@@ -163,68 +163,59 @@ pub(super) async fn users_stand_writes_between_pages(kit: &Fixture<'_>) -> Outco
     Ok(())
 }
 
-/// The same with writers that don't wait for the page's end.
+/// The same with writers that don't wait for a page's end: page after page, everybody starts at once.
 pub(super) async fn a_scan_stands_writes_in_parallel(kit: &Fixture<'_>) -> Outcome {
-    const WRITERS: usize = 3;
-    const SCANS: usize = 8;
     let steady = kit.populate(20, |_| record_of("stays", kit.now)).await?;
-    let over = Arc::new(AtomicBool::new(false));
-
-    let reader = {
-        let (store, now, over) = (kit.store.clone(), kit.now, over.clone());
-        let steady: Vec<_> = steady.into_keys().collect();
-        let scans = async move {
-            for _ in 0..SCANS {
-                let (mut seen, mut after) = (BTreeMap::new(), None);
-                loop {
-                    let page = store.scan(&Filter::user("stays"), after.as_ref(), 3, now).await?;
-                    page.items.iter().for_each(|info| *seen.entry(info.id).or_insert(0) += 1);
-                    let Some(next) = page.next else { break };
-                    after = Some(next);
-                }
-                for id in &steady {
-                    let times = seen.get(id).copied().unwrap_or_default();
-                    same("times that a scan lists a session while others are written", 1, times)?;
-                }
-            }
-            Ok(())
-        };
-        async move {
-            let outcome = scans.await;
-            over.store(true, Ordering::SeqCst);
-            outcome
-        }
-    };
-    let writer = |writer: usize| {
-        let (store, now, over) = (kit.store.clone(), kit.now, over.clone());
-        async move {
-            // A bound, should the writers be so fast that the reader never gets to the end.
-            for round in 0..200 {
-                if over.load(Ordering::SeqCst) {
-                    break;
-                }
-                let passing = id(1_000 + writer * 1_000 + round);
-                begin(&store, &passing, &record_of("stays", now)).await?;
-                store.touch(&id((writer + round) % 20), now + MINUTE).await?;
-                if let Some(mut loaded) = store.load(&id(writer)).await? {
-                    loaded.record.data = data(&[("n", round.to_string().as_bytes())]);
-                    match store.put(&id(writer), &loaded.record, Expect::Version(loaded.version), now).await?
-                    {
-                        Put::Stored(_) => {}
-                        other => {
-                            let what = "put by the only writer: expected Stored";
-                            return Err(Flaw::new(format_args!("{what}, got {other:?}")));
-                        }
-                    }
-                }
-                store.end(&passing, &killed(now)).await?;
-            }
-            Ok(())
-        }
-    };
-    let mut tasks: Vec<BoxedTask> = vec![Box::pin(reader)];
-    tasks.extend((0..WRITERS).map(|number| Box::pin(writer(number)) as BoxedTask));
+    let gate = Gate::new(WRITERS + 1);
+    let mut tasks: Vec<BoxFuture<'static, Outcome>> = Vec::new();
+    for writer in 0..WRITERS {
+        tasks.push(Box::pin(write(kit.store.clone(), kit.now, writer, gate.clone())));
+    }
+    tasks.push(Box::pin(read(kit.store.clone(), kit.now, steady.into_keys().collect(), gate)));
     kit.together(tasks).await.map(drop)
 }
 
-type BoxedTask = crate::store::BoxFuture<'static, Outcome>;
+const WRITERS: usize = 3;
+/// Pages that are read while others write.
+const PAGES: usize = 60;
+
+/// Begins, touches, changes and ends sessions.
+async fn write(store: Arc<dyn Store>, now: Timestamp, writer: usize, gate: Arc<Gate>) -> Outcome {
+    for page in 0..PAGES {
+        gate.pass().await;
+        let passing = |page| id(1_000 + writer * 1_000 + page);
+        begin(&store, &passing(page), &record_of("stays", now)).await?;
+        store.touch(&id((writer + page) % 20), now + MINUTE).await?;
+        let Some(mut loaded) = store.load(&id(writer)).await? else {
+            return Err(Flaw::new("a live session went missing"));
+        };
+        loaded.record.data = data(&[("n", page.to_string().as_bytes())]);
+        let answer = store.put(&id(writer), &loaded.record, Expect::Version(loaded.version), now).await?;
+        let stored = matches!(answer, Put::Stored(_));
+        ensure(stored, format_args!("put by the only writer: expected Stored, got {answer:?}"))?;
+        if page % 4 > 0 {
+            store.end(&passing(page - 1), &killed(now)).await?;
+        }
+    }
+    Ok(())
+}
+
+/// Scans again and again, a page at a time.
+async fn read(store: Arc<dyn Store>, now: Timestamp, steady: Vec<SessionId>, gate: Arc<Gate>) -> Outcome {
+    let (mut seen, mut after) = (BTreeMap::new(), None);
+    for _ in 0..PAGES {
+        gate.pass().await;
+        let page = store.scan(&Filter::user("stays"), after.as_ref(), 3, now).await?;
+        page.items.iter().for_each(|info| *seen.entry(info.id).or_insert(0) += 1);
+        after = page.next;
+        if after.is_some() {
+            continue;
+        }
+        for id in &steady {
+            let times = seen.get(id).copied().unwrap_or_default();
+            same("times that a scan lists a session while others are written", 1, times)?;
+        }
+        seen.clear();
+    }
+    Ok(())
+}

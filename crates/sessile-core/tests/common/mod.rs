@@ -1,5 +1,10 @@
 //! What the lifecycle tests share: a browser with one cookie, and a store that counts its calls.
-#![allow(dead_code, unreachable_pub, reason = "each test file uses a part")]
+#![allow(
+    dead_code,
+    unreachable_pub,
+    clippy::unwrap_used,
+    reason = "test code of which each file uses a part"
+)]
 
 use std::sync::{
     Arc, Mutex,
@@ -7,8 +12,9 @@ use std::sync::{
 };
 
 use sessile_core::{
-    BoxFuture, Clock, Cursor, Ended, Error, ErrorKind, Exchange, Expect, Filter, Head, ManualClock, Memory, Page,
-    Policy, Put, Record, Session, SessionId, SessionInfo, Sessions, Store, Swept, Timestamp, UserSessions, Versioned,
+    BoxFuture, Clock, Cursor, Ended, Error, ErrorKind, Exchange, Expect, Filter, Head, ManualClock, Memory,
+    Page, Policy, Put, Record, Session, SessionId, SessionInfo, Sessions, Store, Swept, Timestamp,
+    UserSessions, Versioned,
 };
 
 /// Runs a future that never waits for I/O.
@@ -111,9 +117,15 @@ struct WatchedInner {
     calls: Mutex<Vec<&'static str>>,
     down: AtomicBool,
     corrupt: AtomicBool,
+    deaf: AtomicBool,
 }
 
 impl Watched {
+    /// The store does its work, but its answer never arrives.
+    pub fn set_deaf(&self, deaf: bool) {
+        self.0.deaf.store(deaf, Ordering::SeqCst);
+    }
+
     pub fn calls(&self) -> Vec<&'static str> {
         std::mem::take(&mut self.0.calls.lock().unwrap())
     }
@@ -139,7 +151,11 @@ impl Watched {
             if name == "load" && self.0.corrupt.load(Ordering::SeqCst) {
                 return Err(Error::new(ErrorKind::Corrupt, name, "the record is damaged"));
             }
-            work.await
+            let answer = work.await;
+            if self.0.deaf.load(Ordering::SeqCst) {
+                return Err(Error::new(ErrorKind::Timeout, name, "no answer"));
+            }
+            answer
         })
     }
 }

@@ -33,6 +33,27 @@ fn at_the_bound_the_anonymous_session_seen_longest_ago_goes_first() {
 }
 
 #[test]
+fn eviction_keeps_its_order_through_thousands() {
+    const SESSIONS: u32 = 2_000;
+    let store = Memory::builder().max_entries(SESSIONS as usize).build();
+    // Seen in another order than begun, but not by much; some were touched since.
+    let mut seen: Vec<(u64, u32)> = (0..SESSIONS).map(|n| (u64::from(n ^ 0b1_0110_0101) * 20, n)).collect();
+    for (seen, n) in &seen {
+        store.begin(*n, &record(*seen));
+    }
+    for (seen, n) in seen.iter_mut().skip(3).step_by(9) {
+        *seen = 42_000 + u64::from(*n);
+        assert!(store.ready_touch(*n, *seen), "{n}");
+    }
+    seen.sort_unstable();
+    for (turn, (_, oldest)) in seen.iter().enumerate() {
+        assert!(store.read(*oldest).is_some(), "{oldest} is not in turn");
+        store.begin(SESSIONS + turn as u32, &record(100_000));
+        assert!(store.read(*oldest).is_none(), "{oldest} is next");
+    }
+}
+
+#[test]
 fn a_session_that_got_a_user_is_safe_and_one_that_lost_it_is_not() {
     let store = Memory::builder().max_entries(2).build();
     let first = store.begin(1, &record(10));
@@ -102,6 +123,8 @@ fn what_can_never_fit_is_too_large_and_evicts_nobody() {
     let error = store.ready_put(2, &sized(1_000, record(2)), Expect::Absent, 2).unwrap_err();
     assert_eq!((error.kind(), error.is_transient()), (ErrorKind::TooLarge, false));
     assert_eq!(store.present(1..=2), [1]);
+    let gone = store.ready_put(2, &sized(1_000, record(2)), Expect::Version(Version(1)), 2);
+    assert_eq!(gone.unwrap(), Put::Gone, "who expects something wrong hears that first");
 }
 
 #[test]

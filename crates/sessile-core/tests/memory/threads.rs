@@ -107,3 +107,26 @@ fn no_increment_is_lost_among_threads_and_no_bound_is_passed() {
     assert_eq!(store.ready_end_all(&Filter::all(), &killed(3)), live);
     assert_eq!((store.entries(), store.bytes()), (0, 0));
 }
+
+#[test]
+fn a_new_session_is_never_refused_while_an_anonymous_one_can_go() {
+    for max in 1..=4 {
+        let store = Memory::builder().max_entries(max).build();
+        thread::scope(|scope| {
+            for thread in 0..4 {
+                let store = &store;
+                scope.spawn(move || {
+                    for n in thread * 100_000..thread * 100_000 + 3_000 {
+                        let put = store.ready_put(n, &record(u64::from(n % 100_000)), Expect::Absent, 1);
+                        assert!(matches!(put, Ok(Put::Stored(_))), "{put:?}");
+                        if n % 3 == 0 {
+                            store.ready_end(n, &killed(1));
+                        }
+                        assert!(store.entries() <= max);
+                    }
+                });
+            }
+        });
+        assert_eq!(store.total(&Filter::all(), 3_000), store.entries() as u64);
+    }
+}
