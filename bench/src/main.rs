@@ -7,6 +7,7 @@ mod entrant;
 mod http;
 mod load;
 mod memory;
+mod micro;
 mod report;
 mod route;
 mod serve;
@@ -55,6 +56,14 @@ enum Command {
         #[arg(long, default_value_t = 1_000_000)]
         sessions: usize,
     },
+    /// What each path through Sessile's lifecycle costs in process
+    Micro {
+        #[command(flatten)]
+        only: Only,
+        /// The store
+        #[arg(long, default_value = "memory:")]
+        store: String,
+    },
     /// Serve one contestant, as the other commands do for themselves
     #[command(hide = true)]
     Serve { contestant: String },
@@ -79,6 +88,10 @@ fn main() -> Result<()> {
             }
             Ok(())
         }
+        Command::Micro { only, store } => one_thread()?.block_on(async {
+            micro::run(&store).await?;
+            micro::routers(&contestants::chosen(&only.only)?).await
+        }),
         Command::Memory { only, sessions } => {
             let contestants = contestants::chosen(&only.only)?;
             one_thread()?.block_on(memory::measure(&contestants, sessions))

@@ -15,6 +15,7 @@
 
 mod axum_session;
 mod bare;
+mod sessile;
 mod tower_sessions;
 
 use anyhow::{Context, Result};
@@ -23,9 +24,11 @@ use std::pin::Pin;
 
 /// Every contestant, in the order of the tables.
 pub const ALL: &[Contestant] = &[
-    contestant!("bare", "axum (bare)", bare),
-    contestant!("tower-sessions", "tower-sessions, MemoryStore", tower_sessions),
-    contestant!("axum-session", "axum_session, null pool", axum_session),
+    contestant!("bare", "axum (bare)", bare::app),
+    contestant!("tower-sessions", "tower-sessions, MemoryStore", tower_sessions::app),
+    contestant!("sessile-memory", "Sessile, memory", sessile::memory),
+    contestant!("sessile-embedded", "Sessile, embedded", sessile::embedded),
+    contestant!("axum-session", "axum_session, null pool", axum_session::app),
 ];
 
 /// What everything else is measured from: the same handlers without any sessions.
@@ -73,10 +76,10 @@ pub fn chosen(names: &[String]) -> Result<Vec<&'static Contestant>> {
     Ok(ALL.iter().filter(|contestant| wanted(contestant.name)).collect())
 }
 
-/// A line of [`ALL`]: the name, the title, and the module with `async fn app() -> Result<Router>`.
+/// A line of [`ALL`]: the name, the title, and its `async fn() -> Result<Router>`.
 macro_rules! contestant {
-    ($name:literal, $title:literal, $module:ident) => {
-        Contestant { name: $name, title: $title, app: || Box::pin($module::app()) }
+    ($name:literal, $title:literal, $app:path) => {
+        Contestant { name: $name, title: $title, app: || Box::pin($app()) }
     };
 }
 use contestant;

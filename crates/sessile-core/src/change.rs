@@ -130,7 +130,8 @@ pub(crate) fn issue(record: &mut Record, token: &Token, now: Timestamp) {
     record.renewed = now;
 }
 
-fn set(record: &mut Record, name: &str, value: &[u8], limits: &Limits) -> Result<(), Error> {
+/// Puts an encoded value into the record, if the limits allow.
+pub(crate) fn set(record: &mut Record, name: &str, value: &[u8], limits: &Limits) -> Result<(), Error> {
     let replaced = record.data.get(name).map(|old| name.len() + old.len());
     let size = record.data.size() + name.len() + value.len() - replaced.unwrap_or(0);
     let keys = record.data.len() + usize::from(replaced.is_none());

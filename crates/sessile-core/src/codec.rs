@@ -229,22 +229,39 @@ impl<'a> Reader<'a> {
         self.position == self.bytes.len()
     }
 
+    #[inline]
     fn take(&mut self, len: usize) -> Result<&'a [u8], Error> {
-        let taken = self.position.checked_add(len).and_then(|end| self.bytes.get(self.position..end));
-        let taken = taken.ok_or_else(|| corrupt("cut short"))?;
+        let rest = self.bytes.get(self.position..).unwrap_or_default();
+        let Some((taken, _)) = rest.split_at_checked(len) else { return Err(corrupt("cut short")) };
         self.position += len;
         Ok(taken)
     }
 
+    #[inline]
     fn array<const N: usize>(&mut self) -> Result<[u8; N], Error> {
-        self.take(N)?.try_into().map_err(|_| corrupt("cut short"))
+        let rest = self.bytes.get(self.position..).unwrap_or_default();
+        let Some(taken) = rest.first_chunk() else { return Err(corrupt("cut short")) };
+        self.position += N;
+        Ok(*taken)
     }
 
+    #[inline]
     fn byte(&mut self) -> Result<u8, Error> {
         self.array::<1>().map(|[byte]| byte)
     }
 
+    #[inline]
     fn varint(&mut self) -> Result<u64, Error> {
+        match self.bytes.get(self.position) {
+            Some(&byte) if byte < 0x80 => {
+                self.position += 1;
+                Ok(u64::from(byte))
+            }
+            _ => self.long_varint(),
+        }
+    }
+
+    fn long_varint(&mut self) -> Result<u64, Error> {
         let mut number = 0;
         for shift in (0..64).step_by(7) {
             let byte = self.byte()?;

@@ -146,7 +146,7 @@ impl Cookie {
         let mut text = String::with_capacity(160);
         text.push_str(&self.name);
         text.push('=');
-        text.push_str(&token.reveal());
+        token.reveal_in(&mut text);
         if let Some(age) = max_age {
             text.push_str("; Max-Age=");
             text.push_str(&age.min(LONGEST).as_secs().to_string());

@@ -69,7 +69,7 @@ impl Data {
     /// The encoded value under `name`.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<&[u8]> {
-        self.iter().find(|(found, _)| *found == name).map(|(_, value)| value)
+        self.find(name).map(|(value, _)| value)
     }
 
     /// Names and encoded values, in no promised order.
@@ -79,10 +79,11 @@ impl Data {
 
     /// Puts an encoded value under `name`; `false` if it was there already, byte for byte.
     pub fn set(&mut self, name: &str, value: &[u8]) -> bool {
-        if self.get(name) == Some(value) {
-            return false;
+        match self.find(name) {
+            Some((old, _)) if old == value => return false,
+            Some((_, place)) => self.cut(place),
+            None => {}
         }
-        self.remove(name);
         self.entries.reserve(name.len() + value.len() + 2 * codec::VARINT_MAX);
         codec::write_bytes(&mut self.entries, name.as_bytes());
         codec::write_bytes(&mut self.entries, value);
@@ -92,12 +93,18 @@ impl Data {
 
     /// Removes the entry under `name`; `false` if there is none.
     pub fn remove(&mut self, name: &str) -> bool {
-        let found = self.entries().find(|(found, ..)| *found == name).map(|(.., range)| range);
-        found.is_some_and(|range| {
-            self.entries.drain(range);
-            self.len -= 1;
-            true
-        })
+        let found = self.find(name).map(|(_, place)| place);
+        found.map(|place| self.cut(place)).is_some()
+    }
+
+    fn cut(&mut self, place: Range<usize>) {
+        self.entries.drain(place);
+        self.len -= 1;
+    }
+
+    /// The value under `name`, and the place of its entry.
+    fn find(&self, name: &str) -> Option<(&[u8], Range<usize>)> {
+        self.entries().find(|(found, ..)| *found == name).map(|(_, value, place)| (value, place))
     }
 
     fn entries(&self) -> impl Iterator<Item = (&str, &[u8], Range<usize>)> {

@@ -5,7 +5,7 @@ use std::{fmt, sync::Arc, time::Duration};
 use serde::{Serialize, de::DeserializeOwned};
 
 use crate::{
-    change::Step,
+    change::{Step, set},
     clock::Timestamp,
     error::Error,
     exchange::Inner,
@@ -84,11 +84,11 @@ impl Session {
         let policy = self.0.sessions.policy();
         let depth = policy.limits.depth;
         let mut state = self.0.state();
-        state.step_with(policy, self.0.sessions.now(), |record| {
+        state.step_with(policy, |record| {
             let old = record.data.get(&name).map(|old| decode(&name, old)).transpose()?;
             let value = next(old);
             let encoded = encode(&name, &value, depth)?;
-            Step::Set(name.clone(), encoded).apply(record, policy, Timestamp::default())?;
+            set(record, &name, &encoded, &policy.limits)?;
             let replayed = name.clone();
             let again = move |old: Option<&[u8]>| {
                 let old = old.map(|old| decode(&replayed, old)).transpose()?;
@@ -189,7 +189,7 @@ impl Session {
         if other {
             state.end(EndReason::Restarted);
         }
-        state.step(Step::LogIn(user), self.0.sessions.policy(), self.0.sessions.now())?;
+        state.step(Step::LogIn(user), self.0.sessions.policy())?;
         state.renew()
     }
 
@@ -351,12 +351,12 @@ impl Session {
     }
 
     fn step(&self, step: Step) -> Result<(), Error> {
-        self.0.state().step(step, self.0.sessions.policy(), self.0.sessions.now())
+        self.0.state().step(step, self.0.sessions.policy())
     }
 
     /// Does a step that can't fail: one that makes the session smaller.
     fn settle(&self, state: &mut State, step: Step) -> bool {
-        state.step(step, self.0.sessions.policy(), self.0.sessions.now()).is_ok()
+        state.step(step, self.0.sessions.policy()).is_ok()
     }
 }
 

@@ -50,7 +50,7 @@ pub(crate) struct Write {
 
 #[derive(Debug, Default)]
 pub(crate) struct State {
-    /// When the presented tokens were looked up: the request's activity.
+    /// When the presented tokens were looked up.
     pub(crate) loaded: Option<Timestamp>,
     /// What the store holds.
     pub(crate) base: Option<Base>,
@@ -93,14 +93,20 @@ impl State {
         }
     }
 
+    /// When the request looked at its session: the moment that what it does to it happens.
+    fn began(&self) -> Timestamp {
+        self.loaded.unwrap_or_default()
+    }
+
     /// Whether something waits to be written.
     pub(crate) fn is_dirty(&self) -> bool {
         !self.steps.is_empty() || self.ending.is_some() || self.renew
     }
 
     /// Does a step, to be done again by [`replay`](Self::replay) if another request wins the race.
-    pub(crate) fn step(&mut self, step: Step, policy: &Policy, now: Timestamp) -> Result<(), Error> {
-        self.change(policy, now, |record| step.apply(record, policy, now))?;
+    pub(crate) fn step(&mut self, step: Step, policy: &Policy) -> Result<(), Error> {
+        let now = self.began();
+        self.change(policy, |record| step.apply(record, policy, now))?;
         self.remember(step);
         Ok(())
     }
@@ -109,10 +115,9 @@ impl State {
     pub(crate) fn step_with<T>(
         &mut self,
         policy: &Policy,
-        now: Timestamp,
         first: impl FnOnce(&mut Record) -> Result<(T, Step), Error>,
     ) -> Result<T, Error> {
-        let (value, step) = self.change(policy, now, first)?;
+        let (value, step) = self.change(policy, first)?;
         self.remember(step);
         Ok(value)
     }
@@ -120,7 +125,6 @@ impl State {
     fn change<T>(
         &mut self,
         policy: &Policy,
-        now: Timestamp,
         change: impl FnOnce(&mut Record) -> Result<T, Error>,
     ) -> Result<T, Error> {
         if self.work.is_none() {
@@ -128,7 +132,8 @@ impl State {
             if stored.is_none() {
                 self.check_head("a session can't begin")?;
             }
-            let work = stored.map_or_else(|| Arc::new(fresh(policy, now)), |base| base.record.clone());
+            let begin = || Arc::new(fresh(policy, self.began()));
+            let work = stored.map_or_else(begin, |base| base.record.clone());
             self.work = Some(work);
         }
         // Set just above.
@@ -224,7 +229,7 @@ impl State {
 
     /// Whether nothing is to be written.
     pub(crate) fn is_unchanged(&self, policy: &Policy) -> bool {
-        !self.is_dirty() && self.plan(policy, self.loaded.unwrap_or_default()) == Plan::Nothing
+        !self.is_dirty() && self.plan(policy, self.began()) == Plan::Nothing
     }
 
     fn plan(&self, policy: &Policy, now: Timestamp) -> Plan {

@@ -2,7 +2,7 @@
 
 use std::{fmt, str::FromStr};
 
-use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD as BASE64URL};
+use data_encoding::BASE64URL_NOPAD as BASE64URL;
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
@@ -157,12 +157,15 @@ impl Token {
     /// The token as the client must send it. This is the secret: for the cookie, never for a log.
     #[must_use]
     pub fn reveal(&self) -> String {
-        let mut text = [0; Self::CHARS];
-        let (id_text, secret_text) = text.split_at_mut(ID_CHARS);
-        let mut revealed = String::with_capacity(Self::CHARS);
-        revealed.push_str(encode(&self.id.0, id_text));
-        revealed.push_str(encode(&self.secret.0, secret_text));
-        revealed
+        let mut text = String::with_capacity(Self::CHARS);
+        self.reveal_in(&mut text);
+        text
+    }
+
+    /// Appends the token as the client must send it.
+    pub(crate) fn reveal_in(&self, text: &mut String) {
+        text.push_str(encode(&self.id.0, &mut [0; ID_CHARS]));
+        text.push_str(encode(&self.secret.0, &mut [0; SECRET_CHARS]));
     }
 
     /// What the store keeps of it.
@@ -247,20 +250,14 @@ impl fmt::Debug for Nonce {
 
 /// Canonical: one text for one value, or `false`.
 fn decode(text: &[u8], bytes: &mut [u8]) -> bool {
-    // The decoder wants room for whole groups of four characters.
-    let mut room = [0; SECRET_BYTES];
-    let decoded = BASE64URL.decode_slice(text, &mut room).is_ok_and(|len| len == bytes.len());
-    if decoded {
-        bytes.copy_from_slice(&room[..bytes.len()]);
-    }
-    room.zeroize();
-    decoded
+    BASE64URL.decode_len(text.len()) == Ok(bytes.len()) && BASE64URL.decode_mut(text, bytes).is_ok()
 }
 
+/// `text` must have the length that the constants above say.
 fn encode<'a>(bytes: &[u8], text: &'a mut [u8]) -> &'a str {
-    // Every caller sizes `text` by the constants above, and base64url is ASCII.
-    let len = BASE64URL.encode_slice(bytes, text).unwrap_or_default();
-    std::str::from_utf8(&text[..len]).unwrap_or_default()
+    BASE64URL.encode_mut(bytes, text);
+    // base64url is ASCII.
+    std::str::from_utf8(text).unwrap_or_default()
 }
 
 #[cfg(test)]

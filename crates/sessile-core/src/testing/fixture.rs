@@ -26,8 +26,9 @@ pub(super) struct Fixture<'a> {
     pub(super) now: Timestamp,
     /// How many random sequences to try.
     pub(super) sequences: u32,
-    /// Where the random numbers begin.
+    /// What the random numbers come from.
     pub(super) seed: u64,
+    pub(super) dice: Rng,
     pub(super) spawn: &'a Spawn,
     pub(super) open: &'a Opener<'a>,
 }

@@ -60,7 +60,7 @@ impl Step {
 }
 
 pub(super) async fn random_operations_agree(kit: &Fixture<'_>) -> Outcome {
-    let mut dice = Rng::new(kit.seed);
+    let mut dice = kit.dice.clone();
     // One store for all sequences; each leaves it empty.
     let mut start = kit.now;
     for sequence in 0..kit.sequences {
@@ -126,14 +126,19 @@ struct Run<'a> {
 
 impl<'a> Run<'a> {
     fn new(kit: &Fixture<'a>, store: Arc<dyn Store>, start: Timestamp) -> Self {
-        let kit = Fixture { store, ..*kit };
+        let kit = Fixture { store, dice: kit.dice.clone(), ..*kit };
         Self { kit, kept: BTreeMap::new(), start, now: start, latest: start, history: Vec::new() }
     }
 
     async fn all(&mut self, steps: &[Step]) -> Outcome {
         for step in steps {
             let mut dice = Rng::new(step.dice);
-            self.step(step, &mut dice).await?;
+            if let Err(flaw) = self.step(step, &mut dice).await {
+                if flaw.is_error {
+                    self.note(format_args!("{:?} of #{}: fails", step.op, step.number));
+                }
+                return Err(flaw);
+            }
             self.compare(&mut dice).await?;
         }
         self.compare_owners().await?;
