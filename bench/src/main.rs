@@ -1,6 +1,7 @@
 //! Compares what HTTP session libraries cost. See `README.md` beside this package.
 
 mod allocations;
+mod commits;
 mod contestants;
 mod cores;
 mod entrant;
@@ -10,6 +11,7 @@ mod memory;
 mod micro;
 mod report;
 mod route;
+mod scratch;
 mod serve;
 mod server;
 mod stats;
@@ -64,6 +66,21 @@ enum Command {
         #[arg(long, default_value = "memory:")]
         store: String,
     },
+    /// Durable writes per second of the embedded store and of its engine, many writers at once
+    Commits {
+        /// How many write at once
+        #[arg(long, default_value_t = 64)]
+        writers: usize,
+        /// How many sessions there are
+        #[arg(long, default_value_t = 100_000)]
+        sessions: usize,
+        /// How often to measure everything
+        #[arg(long, default_value_t = 24)]
+        rounds: usize,
+        /// Length of each window of writing
+        #[arg(long, default_value_t = 1.0)]
+        seconds: f64,
+    },
     /// Serve one contestant, as the other commands do for themselves
     #[command(hide = true)]
     Serve { contestant: String },
@@ -95,6 +112,11 @@ fn main() -> Result<()> {
         Command::Memory { only, sessions } => {
             let contestants = contestants::chosen(&only.only)?;
             one_thread()?.block_on(memory::measure(&contestants, sessions))
+        }
+        Command::Commits { writers, sessions, rounds, seconds } => {
+            let window = Duration::try_from_secs_f64(seconds)?;
+            let plan = commits::Plan { writers, sessions, rounds, window };
+            one_thread()?.block_on(commits::compare(&plan))
         }
         Command::Serve { contestant } => serve::serve(contestants::named(&contestant)?),
     }

@@ -125,14 +125,14 @@ impl Report<'_> {
 }
 
 /// The middle value, or the mean of the two in the middle.
-fn median(mut values: Vec<f64>) -> Option<f64> {
+pub fn median(mut values: Vec<f64>) -> Option<f64> {
     values.sort_by(f64::total_cmp);
     let (low, high) = (values.get(values.len().checked_sub(1)? / 2)?, values.get(values.len() / 2)?);
     Some(f64::midpoint(*low, *high))
 }
 
 /// How far apart the quartiles are, as a share of the lower one.
-fn spread(mut values: Vec<f64>) -> Option<f64> {
+pub fn spread(mut values: Vec<f64>) -> Option<f64> {
     values.sort_by(f64::total_cmp);
     let (low, high) = (values.get(values.len() / 4)?, values.get(values.len() * 3 / 4)?);
     Some(high / low - 1.0)

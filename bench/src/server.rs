@@ -2,6 +2,7 @@
 
 use crate::contestants::Contestant;
 use crate::route::get;
+use crate::scratch;
 use crate::serve::{COUNT, STOP_COUNTING};
 use crate::stats::{self, Stats};
 use crate::wire::Connection;
@@ -25,9 +26,7 @@ impl Server {
     /// Starts a process and waits until it listens.
     pub async fn start(contestant: &Contestant) -> Result<Self> {
         let program = env::current_exe()?;
-        // Beside the program rather than in the system's temporary directory, which may be in
-        // memory: a durable store has to meet a disk.
-        let scratch = TempDir::new_in(program.parent().context("a program in no directory")?)?;
+        let scratch = scratch::directory()?;
         let mut child = Command::new(&program)
             .args(["serve", contestant.name])
             .current_dir(&scratch)

@@ -179,7 +179,7 @@ impl Inner {
             return Ok(None);
         };
         let Versioned { record, version } = found;
-        Ok(Some(Base { token: token.clone(), presented, version, record: Arc::new(record) }))
+        Ok(Some(Base { token: token.clone(), presented, version, record }))
     }
 }
 

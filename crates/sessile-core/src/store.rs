@@ -125,10 +125,18 @@ pub enum Put {
 /// A record and the version to expect when it is written back.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Versioned {
-    /// The record.
-    pub record: Record,
+    /// The record, shared: a store in front of another may keep it.
+    pub record: Arc<Record>,
     /// Its version.
     pub version: Version,
+}
+
+impl Versioned {
+    /// The record alone, to be changed: copied only if somebody else holds it too.
+    #[must_use]
+    pub fn into_record(self) -> Record {
+        Arc::unwrap_or_clone(self.record)
+    }
 }
 
 /// A part of a longer answer.

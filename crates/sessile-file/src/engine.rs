@@ -60,7 +60,7 @@ impl Engine {
     /// The record under `id`: one short transaction, on the caller's thread.
     pub(crate) fn load(&self, id: &SessionId) -> Result<Option<Versioned>, Error> {
         let stored = self.read("load", |txn| self.tables.stored(txn, id))?;
-        Ok(stored.map(|stored| Versioned { record: stored.record, version: stored.head.version }))
+        Ok(stored.map(|stored| Versioned { record: stored.record.into(), version: stored.head.version }))
     }
 
     /// Runs `work` in a read transaction.

@@ -29,7 +29,7 @@ impl Memory {
         let shard = self.lock(shard(hash(id)));
         let Some(at) = shard.find(id) else { return Ok(None) };
         let version = Version(shard.slots[at].version);
-        shard.record(at).map(|record| Some(Versioned { record, version }))
+        shard.record(at).map(|record| Some(Versioned { record: record.into(), version }))
     }
 
     pub(super) fn scan_now(

@@ -11,7 +11,7 @@ use super::{
 use crate::{
     filter::{Filter, State},
     record::{EndReason, Ended, Record},
-    store::{Expect, Put},
+    store::{Expect, Put, Versioned},
 };
 
 /// Polls before a call counts as one that never ends.
@@ -29,7 +29,7 @@ async fn settled(
 ) -> Outcome {
     let id = id(number);
     for _ in 0..TRIES {
-        let first = kit.store.load(&id).await?.map(|loaded| loaded.record);
+        let first = kit.store.load(&id).await?.map(Versioned::into_record);
         let population = first.iter().map(|record| (id, record.clone())).collect();
         let users = [before, after].into_iter().flatten().filter_map(|record| record.user.clone());
         let mut listed = Ok(());
@@ -37,7 +37,7 @@ async fn settled(
             let filter = Filter::user(user).state(State::Any);
             listed = listed.and(kit.lists(&population, &filter, 10, kit.now).await);
         }
-        if kit.store.load(&id).await?.map(|loaded| loaded.record) != first {
+        if kit.store.load(&id).await?.map(Versioned::into_record) != first {
             continue;
         }
         if first.as_ref() == before || first.as_ref() == after {

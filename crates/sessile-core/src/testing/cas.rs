@@ -1,6 +1,6 @@
 //! Compare and set: of writes that expect the same, one wins, and none is lost.
 
-use std::collections::HashSet;
+use std::{collections::HashSet, sync::Arc};
 
 use super::{
     fixture::{Fixture, HOUR, RACERS, ROUNDS, data, id, killed, record, record_of, tombstone},
@@ -146,8 +146,9 @@ pub(super) async fn every_increment_counts(kit: &Fixture<'_>) -> Outcome {
                     return Err(Flaw::new("a session went missing while it was written to"));
                 };
                 let sum = number(&loaded.record, "sum") + 1;
-                loaded.record.data.set("sum", sum.to_string().as_bytes());
-                loaded.record.data.set(&format!("of {racer}"), (done + 1).to_string().as_bytes());
+                let record = Arc::make_mut(&mut loaded.record);
+                record.data.set("sum", sum.to_string().as_bytes());
+                record.data.set(&format!("of {racer}"), (done + 1).to_string().as_bytes());
                 let expect = Expect::Version(loaded.version);
                 match store.put(&id(1), &loaded.record, expect, now).await? {
                     Put::Stored(_) => done += 1,

@@ -208,7 +208,7 @@ pub(super) async fn one_of_parallel_ends_wins(kit: &Fixture<'_>) -> Outcome {
     for (by, kills) in claims {
         let mut signed = 0;
         for round in 0..ROUNDS {
-            let ended = kit.load(&id(round)).await?.record.ended;
+            let ended = kit.load(&id(round)).await?.into_record().ended;
             signed += u64::from(ended.is_some_and(|ended| ended.by == by));
         }
         same("tombstones that carry the name of who ended the session", kills, signed)?;
@@ -232,7 +232,8 @@ pub(super) async fn nothing_survives_a_race_with_an_end(kit: &Fixture<'_>) -> Ou
                     0 => same("end of a live session", true, store.end(&id(round), &killed(now)).await?)?,
                     1 | 2 => drop(store.touch(&id(round), now + MINUTE).await?),
                     _ => {
-                        let record = Record { user: Some(format!("racer {racer}")), ..loaded.record };
+                        let record =
+                            Record { user: Some(format!("racer {racer}")), ..Record::clone(&loaded.record) };
                         let expect = Expect::Version(loaded.version);
                         let _ = store.put(&id(round), &record, expect, now).await?;
                     }
@@ -245,7 +246,7 @@ pub(super) async fn nothing_survives_a_race_with_an_end(kit: &Fixture<'_>) -> Ou
 
     let mut population = Population::new();
     for round in 0..ROUNDS {
-        let record = kit.load(&id(round)).await?.record;
+        let record = kit.load(&id(round)).await?.into_record();
         same("a session that was ended in a race", Some(killed(kit.now)), record.ended.clone())?;
         ensure(record.data.is_empty(), "a session that was ended in a race has data again")?;
         population.insert(id(round), record);

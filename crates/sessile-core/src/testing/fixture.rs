@@ -151,7 +151,7 @@ impl Fixture<'_> {
     /// That `load` gives `record`.
     pub(super) async fn holds(&self, what: &str, id: &SessionId, record: &Record) -> Outcome {
         let loaded = self.store.load(id).await?;
-        same_record(what, record, loaded.map(|loaded| loaded.record).as_ref())
+        same_record(what, record, loaded.map(Versioned::into_record).as_ref())
     }
 
     /// That `load` gives nothing.

@@ -16,7 +16,7 @@ use crate::{
     clock::Timestamp,
     filter::{Filter, State},
     record::{EndReason, Ended, Fate, Lifetime, Record},
-    store::{Expect, Put, Store, Version},
+    store::{Expect, Put, Store, Version, Versioned},
     token::SessionId,
 };
 
@@ -262,7 +262,7 @@ impl<'a> Run<'a> {
         let (mut entombed, mut removed, mut due) = (0, 0, 0);
         let ids: Vec<_> = self.kept.keys().copied().collect();
         for id in ids {
-            let loaded = self.kit.store.load(&id).await?.map(|loaded| loaded.record);
+            let loaded = self.kit.store.load(&id).await?.map(Versioned::into_record);
             let Some(kept) = self.kept.get_mut(&id) else { continue };
             match kept.record.fate(now) {
                 Fate::Remove if loaded.is_none() => {
@@ -296,7 +296,7 @@ impl<'a> Run<'a> {
                 continue;
             };
             let what = format_args!("load of #{number}");
-            same_record(what, &kept.record, loaded.as_ref().map(|loaded| &loaded.record))?;
+            same_record(what, &kept.record, loaded.as_ref().map(|loaded| &*loaded.record))?;
             if kept.record.is_live(self.now) {
                 let version = loaded.map(|loaded| loaded.version);
                 same(format_args!("version of #{number}"), Some(kept.version), version)?;

@@ -122,8 +122,9 @@ async fn disturb(kit: &Fixture<'_>, base: usize, page: usize, passing: &mut Vec<
     let number = base + page % 10 * 3;
     kit.store.touch(&id(number + 1), kit.now + MINUTE).await?;
     let mut loaded = kit.load(&id(number + 2)).await?;
-    loaded.record.data = data(&[("n", page.to_string().as_bytes())]);
-    loaded.record.groups.push(format!("group {page}"));
+    let record = Arc::make_mut(&mut loaded.record);
+    record.data = data(&[("n", page.to_string().as_bytes())]);
+    record.groups.push(format!("group {page}"));
     kit.change(&id(number + 2), &loaded.record, loaded.version, kit.now).await.map(drop)
 }
 
@@ -189,7 +190,7 @@ async fn write(store: Arc<dyn Store>, now: Timestamp, writer: usize, gate: Arc<G
         let Some(mut loaded) = store.load(&id(writer)).await? else {
             return Err(Flaw::new("a live session went missing"));
         };
-        loaded.record.data = data(&[("n", page.to_string().as_bytes())]);
+        Arc::make_mut(&mut loaded.record).data = data(&[("n", page.to_string().as_bytes())]);
         let answer = store.put(&id(writer), &loaded.record, Expect::Version(loaded.version), now).await?;
         let stored = matches!(answer, Put::Stored(_));
         ensure(stored, format_args!("put by the only writer: expected Stored, got {answer:?}"))?;

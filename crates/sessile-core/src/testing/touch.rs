@@ -10,7 +10,7 @@ use super::{
 use crate::{
     filter::{Filter, State},
     record::Record,
-    store::{Expect, Put},
+    store::{Expect, Put, Versioned},
 };
 
 pub(super) async fn a_touch_moves_seen_forward_only(kit: &Fixture<'_>) -> Outcome {
@@ -151,7 +151,7 @@ pub(super) async fn touches_and_puts_spare_each_other(kit: &Fixture<'_>) -> Outc
                 };
                 gate.pass().await;
                 record.seen = seen;
-                let loaded = store.load(&id(1)).await?.map(|loaded| loaded.record);
+                let loaded = store.load(&id(1)).await?.map(Versioned::into_record);
                 same_record("after a put and touches in parallel", &record, loaded.as_ref())?;
             }
             Ok(())

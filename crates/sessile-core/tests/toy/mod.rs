@@ -1,5 +1,6 @@
 //! A whole store in one map: how to write one, against nothing but the public API.
 
+use std::sync::Arc;
 use std::{
     collections::BTreeMap,
     ops::Bound,
@@ -31,8 +32,10 @@ impl Store for Toy {
         Box::pin(async move {
             let sessions = self.sessions();
             let found = sessions.get(id);
-            Ok(found
-                .map(|(record, version)| Versioned { record: record.clone(), version: Version(*version) }))
+            Ok(found.map(|(record, version)| Versioned {
+                record: Arc::new(record.clone()),
+                version: Version(*version),
+            }))
         })
     }
 

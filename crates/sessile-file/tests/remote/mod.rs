@@ -97,7 +97,7 @@ impl Store for Alternating {
                 return Ok(None);
             }
             let record = Record::from_bytes(&unhex(&answer[1]))?;
-            Ok(Some(Versioned { record, version: Version(number(&answer[0])) }))
+            Ok(Some(Versioned { record: record.into(), version: Version(number(&answer[0])) }))
         })
     }
 

@@ -80,7 +80,7 @@ pub(crate) fn increment(store: &Embedded, id: &SessionId) -> u64 {
     loop {
         let mut found = block_on(store.load(id)).unwrap().unwrap();
         let next = number(&found.record) + 1;
-        found.record.data.set("n", &next.to_be_bytes());
+        std::sync::Arc::make_mut(&mut found.record).data.set("n", &next.to_be_bytes());
         let put = store.put(id, &found.record, Expect::Version(found.version), start());
         match block_on(put).unwrap() {
             Put::Stored(_) => return next,
