@@ -1,15 +1,16 @@
 //! Durable writes per second with many writers at once: the embedded store, and its engine used
-//! directly on copies of the same database.
+//! directly on databases that were made alike.
 
 mod raw;
 mod store;
 
 use std::{
-    fs,
+    hash::{BuildHasher, BuildHasherDefault, DefaultHasher},
     time::{Duration, Instant},
 };
 
 use anyhow::{Context, Result, ensure};
+use sessile::SessionId;
 use tokio::task::JoinSet;
 
 use crate::{
@@ -17,6 +18,7 @@ use crate::{
     scratch, table,
 };
 use raw::{Direct, Raw};
+use store::Through;
 
 /// What to measure, and for how long.
 pub struct Plan {
@@ -24,6 +26,20 @@ pub struct Plan {
     pub sessions: usize,
     pub rounds: usize,
     pub window: Duration,
+}
+
+impl Plan {
+    /// The sessions of each writer, in the order in which it writes them. As good as random:
+    /// neighbours in time are none in the database.
+    fn shares(&self) -> impl Iterator<Item = Vec<SessionId>> {
+        let share = |first| (first..self.sessions).step_by(self.writers).map(id).collect();
+        (0..self.writers).map(share)
+    }
+}
+
+fn id(number: usize) -> SessionId {
+    let hash = |half: u8| BuildHasherDefault::<DefaultHasher>::default().hash_one((number, half));
+    SessionId::from_bytes((u128::from(hash(0)) << 64 | u128::from(hash(1))).to_be_bytes())
 }
 
 /// Updates the sessions that are its own, one after the other.
@@ -42,21 +58,14 @@ trait Writer: Send + Sized + 'static {
 pub async fn compare(plan: &Plan) -> Result<()> {
     ensure!(plan.writers > 0 && plan.sessions >= plan.writers, "each writer needs a session of its own");
     let scratch = scratch::directory()?;
-    let origin = scratch.path().join("store");
-    let writers = store::seed(&origin, plan.writers, plan.sessions).await?;
-    let copy = |name: &str| {
-        let copy = scratch.path().join(name);
-        fs::create_dir(&copy)?;
-        // Nobody writes to it now.
-        fs::copy(origin.join("data.mdb"), copy.join("data.mdb"))?;
-        Raw::open(&copy)
-    };
-    let (grouped, single) = (copy("grouped")?, copy("single")?);
-    let direct =
-        |raw: &Raw| writers.iter().map(|writer| Direct::new(raw, writer.ids())).collect::<Result<Vec<_>>>();
-    let mut engine = Side::new("its engine, as many writes in a commit", direct(&grouped)?);
-    let mut alone = Side::new("its engine, a commit for every write", direct(&single)?);
-    let mut store = Side::new("Sessile, embedded", writers);
+    let place = |name| scratch.path().join(name);
+    for name in ["store", "grouped", "single"] {
+        store::seed(&place(name), plan).await?;
+    }
+    let (grouped, single) = (Raw::open(&place("grouped"))?, Raw::open(&place("single"))?);
+    let mut store = Side::new("Sessile, embedded", Through::all(&place("store"), plan).await?);
+    let mut engine = Side::new("its engine, as many writes in a commit", Direct::all(&grouped, plan)?);
+    let mut alone = Side::new("its engine, a commit for every write", Direct::all(&single, plan)?);
 
     for round in 0..plan.rounds {
         let mut turns = [0, 1, 2];

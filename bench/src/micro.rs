@@ -41,7 +41,10 @@ pub async fn routers(contestants: &[&Contestant]) -> Result<()> {
         let cookie = set.split(';').next().unwrap_or_default().to_owned();
         print!("| {} |", contestant.title);
         for path in ["/none", "/read", "/write"] {
-            print!(" {} |", nanos(async || drop(black_box(ask(&mut app.clone(), path, &cookie).await))).await);
+            print!(
+                " {} |",
+                nanos(async || drop(black_box(ask(&mut app.clone(), path, &cookie).await))).await
+            );
         }
         println!(" {} |", nanos(async || drop(black_box(ask(&mut app.clone(), "/new", "").await))).await);
     }

@@ -17,7 +17,7 @@ use heed::{CommitOrAbort, Database, Env, EnvFlags, EnvOpenOptions, types::Bytes}
 use sessile::SessionId;
 use tokio::sync::oneshot;
 
-use super::Writer;
+use super::{Plan, Writer};
 
 /// Address space, as much as the store takes.
 const MAP_SIZE: usize = 18 << 30;
@@ -46,11 +46,11 @@ struct Write {
 }
 
 impl Raw {
-    /// Opens a copy of a store's database, with the options that the store opens it with.
+    /// Opens a store's database as the store does.
     pub fn open(path: &Path) -> Result<Self> {
         let mut options = EnvOpenOptions::new();
         options.max_dbs(8).map_size(MAP_SIZE);
-        // SAFETY: the copy is this process's own, and opened once.
+        // SAFETY: the file is this run's own, and the store has closed it.
         #[allow(unsafe_code)]
         let env = unsafe { options.flags(EnvFlags::NO_READ_AHEAD).open(path)? };
         let txn = env.read_txn()?;
@@ -132,10 +132,13 @@ pub struct Direct {
 }
 
 impl Direct {
-    pub fn new(raw: &Raw, ids: impl Iterator<Item = SessionId>) -> Result<Self> {
-        let ids: Vec<_> = ids.collect();
-        let value = raw.get(ids.first().context("a writer without a session")?)?;
-        Ok(Self { raw: raw.clone(), ids, value, written: 0 })
+    /// All writers.
+    pub fn all(raw: &Raw, plan: &Plan) -> Result<Vec<Self>> {
+        let writer = |ids: Vec<SessionId>| {
+            let value = raw.get(ids.first().context("a writer without a session")?)?;
+            Ok(Self { raw: raw.clone(), ids, value, written: 0 })
+        };
+        plan.shares().map(writer).collect()
     }
 }
 

@@ -1,19 +1,15 @@
 //! Writers through the store: what an application gets.
 
-use std::{
-    hash::{BuildHasher, BuildHasherDefault, DefaultHasher},
-    path::Path,
-    time::Duration,
-};
+use std::{path::Path, time::Duration};
 
-use anyhow::{Result, bail, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use sessile::{
-    Clock, SessionId, SystemClock, Timestamp,
+    Clock, SessionId, SystemClock,
     store::{Data, Durability, Embedded, Expect, Lifetime, Put, Record, SecretHash, Store, Version},
 };
 use tokio::task::JoinSet;
 
-use super::{Writer, raw::stamp};
+use super::{Plan, Writer, raw::stamp};
 
 const HOUR: Duration = Duration::from_secs(60 * 60);
 const PAYLOAD: u8 = 200;
@@ -27,75 +23,51 @@ pub struct Through {
     written: u64,
 }
 
-/// Makes a database with so many sessions, shared out among so many writers.
-pub async fn seed(path: &Path, writers: usize, sessions: usize) -> Result<Vec<Through>> {
-    let store = Embedded::options().durability(Durability::EveryCommit).open(path)?;
+/// Makes a database of the plan's sessions.
+pub async fn seed(path: &Path, plan: &Plan) -> Result<()> {
+    let store = open(path)?;
     let mut seeding = JoinSet::new();
-    for first in 0..writers {
-        let mut writer = Through::new(&store, format!("user-{first:04}"));
+    for (number, ids) in plan.shares().enumerate() {
+        let (store, record) = (store.clone(), record(format!("user-{number:04}")));
         seeding.spawn(async move {
-            for number in (first..sessions).step_by(writers) {
-                writer.begin(id(number)).await?;
+            for id in ids {
+                stored(store.put(&id, &record, Expect::Absent, record.created).await?)?;
             }
-            Ok(writer)
+            Ok(())
         });
     }
     seeding.join_all().await.into_iter().collect()
 }
 
 impl Through {
-    fn new(store: &Embedded, user: String) -> Self {
-        let now = SystemClock.now();
-        let lifetime = Lifetime { idle: HOUR, slack: HOUR / 10, deadline: now + 24 * HOUR, retention: HOUR };
-        // MessagePack: so many bytes.
-        let mut payload = vec![0xc4, PAYLOAD];
-        payload.resize(payload.len() + usize::from(PAYLOAD), b'x');
-        let mut data = Data::new();
-        data.set("payload", &payload);
-        let record = Record {
-            secret: SecretHash::from_bytes([7; 32]),
-            previous: None,
-            user: Some(user),
-            groups: Vec::new(),
-            created: now,
-            seen: now,
-            renewed: now,
-            lifetime,
-            persistent: false,
-            device: None,
-            ended: None,
-            data,
-        };
-        Self { store: store.clone(), record, payload, sessions: Vec::new(), written: 0 }
-    }
-
-    /// The sessions in the order of writing.
-    pub fn ids(&self) -> impl Iterator<Item = SessionId> {
-        self.sessions.iter().map(|(id, _)| *id)
-    }
-
-    async fn begin(&mut self, id: SessionId) -> Result<()> {
-        let put = self.store.put(&id, &self.record, Expect::Absent, self.record.seen).await?;
-        self.sessions.push((id, stored(put)?));
-        Ok(())
-    }
-
-    /// Changes the record as a request would.
-    fn change(&mut self, now: Timestamp) {
-        stamp(&mut self.payload, self.written);
-        self.record.data.set("payload", &self.payload);
-        self.record.seen = now;
+    /// All writers.
+    pub async fn all(path: &Path, plan: &Plan) -> Result<Vec<Self>> {
+        let store = open(path)?;
+        let mut writers = Vec::new();
+        for ids in plan.shares() {
+            let mut sessions = Vec::new();
+            let mut record = None;
+            for id in ids {
+                let found = store.load(&id).await?.context("a session is missing")?;
+                sessions.push((id, found.version));
+                record = Some(Record::clone(&found.record));
+            }
+            let record = record.context("a writer without a session")?;
+            writers.push(Self { store: store.clone(), record, payload: payload(), sessions, written: 0 });
+        }
+        Ok(writers)
     }
 }
 
 impl Writer for Through {
     async fn write(&mut self) -> Result<()> {
         let now = SystemClock.now();
-        self.change(now);
+        stamp(&mut self.payload, self.written);
+        self.record.data.set("payload", &self.payload);
+        self.record.seen = now;
         let place = self.written as usize % self.sessions.len();
         let (id, version) = &mut self.sessions[place];
-        let put = self.store.put(id, &self.record, Expect::Version(*version), now).await?;
-        *version = stored(put)?;
+        *version = stored(self.store.put(id, &self.record, Expect::Version(*version), now).await?)?;
         self.written += 1;
         Ok(())
     }
@@ -113,15 +85,40 @@ impl Writer for Through {
     }
 }
 
+fn open(path: &Path) -> Result<Embedded> {
+    Ok(Embedded::options().durability(Durability::EveryCommit).open(path)?)
+}
+
+fn record(user: String) -> Record {
+    let now = SystemClock.now();
+    let mut data = Data::new();
+    data.set("payload", &payload());
+    Record {
+        secret: SecretHash::from_bytes([7; 32]),
+        previous: None,
+        user: Some(user),
+        groups: Vec::new(),
+        created: now,
+        seen: now,
+        renewed: now,
+        lifetime: Lifetime { idle: HOUR, slack: HOUR / 10, deadline: now + 24 * HOUR, retention: HOUR },
+        persistent: false,
+        device: None,
+        ended: None,
+        data,
+    }
+}
+
+/// Bytes, as MessagePack has them.
+fn payload() -> Vec<u8> {
+    let mut encoded = vec![0xc4, PAYLOAD];
+    encoded.resize(encoded.len() + usize::from(PAYLOAD), b'x');
+    encoded
+}
+
 fn stored(put: Put) -> Result<Version> {
     match put {
         Put::Stored(version) => Ok(version),
         other => bail!("a write was refused: {other:?}"),
     }
-}
-
-/// Ids as good as random: neighbours in time are none in the database.
-fn id(number: usize) -> SessionId {
-    let hash = |half: u8| BuildHasherDefault::<DefaultHasher>::default().hash_one((number, half));
-    SessionId::from_bytes((u128::from(hash(0)) << 64 | u128::from(hash(1))).to_be_bytes())
 }

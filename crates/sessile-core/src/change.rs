@@ -10,8 +10,8 @@ use crate::{
     token::{SecretHash, Token},
 };
 
-/// Turns the encoded value under a key into the next one.
-pub(crate) type Updater = dyn Fn(Option<&[u8]>) -> Result<Vec<u8>, Error> + Send + Sync;
+/// Turns the encoded value under a key, which it is told for its errors, into the next one.
+pub(crate) type Updater = dyn Fn(&str, Option<&[u8]>) -> Result<Vec<u8>, Error> + Send + Sync;
 
 /// One step. Doing it again on a record that others have changed since keeps their changes.
 pub(crate) enum Step {
@@ -35,7 +35,7 @@ impl Step {
         match self {
             Self::Set(name, value) => set(record, name, value, limits)?,
             Self::Update(name, update) => {
-                let value = update(record.data.get(name))?;
+                let value = update(name, record.data.get(name))?;
                 set(record, name, &value, limits)?;
             }
             Self::Remove(name) => {

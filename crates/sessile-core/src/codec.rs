@@ -34,14 +34,17 @@ const DEVICE: u8 = 1 << 5;
 const ENDED: u8 = 1 << 6;
 const ENDED_BY: u8 = 1 << 7;
 
-/// The longest varint.
-pub(crate) const VARINT_MAX: usize = 10;
-
 impl Record {
     /// The record as bytes, for stores that keep records whole.
     #[must_use]
     pub fn to_bytes(&self) -> Vec<u8> {
-        let mut out = Vec::with_capacity(96 + self.data.size());
+        let mut out = Vec::with_capacity(128 + self.data.size());
+        self.write_to(&mut out);
+        out
+    }
+
+    /// Appends the record's bytes.
+    pub fn write_to(&self, out: &mut Vec<u8>) {
         let flag = |bit, set: bool| if set { bit } else { 0 };
         let confirmed = self.previous.as_ref().is_some_and(|previous| previous.until.is_some());
         let ended_by = self.ended.as_ref().is_some_and(|ended| ended.by.is_some());
@@ -59,40 +62,39 @@ impl Record {
         out.extend(self.seen.as_millis().to_be_bytes());
         out.extend(self.secret.as_bytes());
         let created = self.created.as_millis();
-        write_varint(&mut out, created);
-        write_varint(&mut out, self.renewed.as_millis().saturating_sub(created));
-        write_varint(&mut out, self.lifetime.deadline.as_millis().saturating_sub(created));
-        write_varint(&mut out, millis(self.lifetime.idle));
-        write_varint(&mut out, millis(self.lifetime.slack));
-        write_varint(&mut out, millis(self.lifetime.retention));
+        write_varint(out, created);
+        write_varint(out, self.renewed.as_millis().saturating_sub(created));
+        write_varint(out, self.lifetime.deadline.as_millis().saturating_sub(created));
+        write_varint(out, millis(self.lifetime.idle));
+        write_varint(out, millis(self.lifetime.slack));
+        write_varint(out, millis(self.lifetime.retention));
         if let Some(previous) = &self.previous {
             out.extend(previous.secret.as_bytes());
             out.extend(previous.nonce.as_bytes());
             if let Some(until) = previous.until {
-                write_varint(&mut out, until.as_millis());
+                write_varint(out, until.as_millis());
             }
         }
         if let Some(user) = &self.user {
-            write_bytes(&mut out, user.as_bytes());
+            write_bytes(out, user.as_bytes());
         }
         if !self.groups.is_empty() {
-            write_varint(&mut out, self.groups.len() as u64);
+            write_varint(out, self.groups.len() as u64);
             for group in &self.groups {
-                write_bytes(&mut out, group.as_bytes());
+                write_bytes(out, group.as_bytes());
             }
         }
         if let Some(device) = &self.device {
-            write_bytes(&mut out, device.as_bytes());
+            write_bytes(out, device.as_bytes());
         }
         if let Some(ended) = &self.ended {
             out.push(ended.reason.code());
-            write_varint(&mut out, ended.at.as_millis());
+            write_varint(out, ended.at.as_millis());
             if let Some(by) = &ended.by {
-                write_bytes(&mut out, by.as_bytes());
+                write_bytes(out, by.as_bytes());
             }
         }
         out.extend(self.data.as_bytes());
-        out
     }
 
     /// Reads what [`to_bytes`](Self::to_bytes) wrote. Decodes no value of the data.
@@ -203,6 +205,12 @@ pub(crate) fn write_varint(out: &mut Vec<u8>, mut number: u64) {
         number >>= 7;
     }
     out.push(number as u8);
+}
+
+/// Bytes that `write_bytes` takes for something of this length.
+pub(crate) fn bytes_size(len: usize) -> usize {
+    let bits = usize::BITS - (len | 1).leading_zeros();
+    bits.div_ceil(7) as usize + len
 }
 
 pub(crate) fn write_bytes(out: &mut Vec<u8>, bytes: &[u8]) {

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use crate::{error::Error, sessions::config, token::Token};
 
-/// More tokens than this in one request are not looked at.
-const TOKENS: usize = 4;
+/// The tokens that a request presents; more than these are not looked at.
+pub(crate) type Tokens = [Option<Token>; 3];
 
 /// Browsers keep no cookie longer than 400 days (RFC 6265bis §5.5).
 const LONGEST: Duration = Duration::from_secs(400 * 24 * 60 * 60);
@@ -117,16 +117,19 @@ impl Cookie {
 
     /// The tokens that a request presents under this cookie's name, each once. Looks at the first
     /// `limit` bytes only; what isn't a token is passed over.
-    pub(crate) fn tokens<'a>(&self, headers: impl IntoIterator<Item = &'a [u8]>, limit: usize) -> Vec<Token> {
-        let mut tokens: Vec<Token> = Vec::new();
+    pub(crate) fn tokens<'a>(&self, headers: impl IntoIterator<Item = &'a [u8]>, limit: usize) -> Tokens {
+        let mut tokens = Tokens::default();
         let mut left = limit;
         for header in headers {
             let looked_at = &header[..header.len().min(left)];
             left -= looked_at.len();
             for pair in looked_at.split(|&byte| byte == b';') {
                 let Some(token) = self.value(pair).and_then(Token::parse) else { continue };
-                if tokens.len() < TOKENS && !tokens.iter().any(|known| known.hash() == token.hash()) {
-                    tokens.push(token);
+                if tokens.iter().flatten().any(|known| known.hash() == token.hash()) {
+                    continue;
+                }
+                if let Some(free) = tokens.iter_mut().find(|place| place.is_none()) {
+                    *free = Some(token);
                 }
             }
         }
@@ -184,7 +187,7 @@ mod tests {
 
     fn tokens(headers: &[&str]) -> Vec<String> {
         let headers = headers.iter().map(|header| header.as_bytes());
-        Cookie::default().tokens(headers, 4096).iter().map(Token::reveal).collect()
+        Cookie::default().tokens(headers, 4096).iter().flatten().map(Token::reveal).collect()
     }
 
     #[test]

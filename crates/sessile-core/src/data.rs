@@ -12,6 +12,9 @@ use crate::{
     error::Error,
 };
 
+/// Room for a new map: most sessions need no more.
+const FIRST: usize = 192;
+
 /// A session's key/value map: names and encoded values. `Debug` shows names and sizes only.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct Data {
@@ -84,7 +87,11 @@ impl Data {
             Some((_, place)) => self.cut(place),
             None => {}
         }
-        self.entries.reserve(name.len() + value.len() + 2 * codec::VARINT_MAX);
+        let room = codec::bytes_size(name.len()) + codec::bytes_size(value.len());
+        if self.entries.capacity() == 0 {
+            self.entries.reserve(room.max(FIRST));
+        }
+        self.entries.reserve(room);
         codec::write_bytes(&mut self.entries, name.as_bytes());
         codec::write_bytes(&mut self.entries, value);
         self.len += 1;

@@ -10,6 +10,7 @@ use std::{
 
 use crate::{
     clock::Timestamp,
+    cookie::Tokens,
     error::{Error, ErrorKind},
     plan::Presented,
     record::{EndReason, Record},
@@ -30,7 +31,7 @@ pub struct Exchange(pub(crate) Arc<Inner>);
 
 pub(crate) struct Inner {
     pub(crate) sessions: Sessions,
-    tokens: Vec<Token>,
+    tokens: Tokens,
     used: AtomicBool,
     state: Mutex<State>,
 }
@@ -47,7 +48,7 @@ pub struct Head {
 }
 
 impl Exchange {
-    pub(crate) fn new(sessions: Sessions, tokens: Vec<Token>) -> Self {
+    pub(crate) fn new(sessions: Sessions, tokens: Tokens) -> Self {
         Self(Arc::new(Inner { sessions, tokens, used: AtomicBool::new(false), state: Mutex::default() }))
     }
 
@@ -135,7 +136,7 @@ impl Inner {
     /// Finds the live session that one of the presented tokens opens.
     async fn load(&self) -> Result<(), Error> {
         let now = self.sessions.now();
-        for token in &self.tokens {
+        for token in self.tokens.iter().flatten() {
             let loaded = self.sessions.store().load(&token.id()).await;
             if loaded.as_ref().is_err_and(|error| error.kind() == ErrorKind::Corrupt) {
                 tracing::error!(session.id = %token.id(), "damaged session; the client begins anew");

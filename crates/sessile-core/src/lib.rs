@@ -24,6 +24,7 @@ mod list;
 mod memory;
 mod plan;
 mod policy;
+mod random;
 mod record;
 mod session;
 mod sessions;

@@ -89,10 +89,9 @@ impl Session {
             let value = next(old);
             let encoded = encode(&name, &value, depth)?;
             set(record, &name, &encoded, &policy.limits)?;
-            let replayed = name.clone();
-            let again = move |old: Option<&[u8]>| {
-                let old = old.map(|old| decode(&replayed, old)).transpose()?;
-                encode(&replayed, &next(old), depth)
+            let again = move |name: &str, old: Option<&[u8]>| {
+                let old = old.map(|old| decode(name, old)).transpose()?;
+                encode(name, &next(old), depth)
             };
             Ok((value, Step::Update(name, Box::new(again))))
         })

@@ -8,20 +8,12 @@ use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 use zeroize::{Zeroize, ZeroizeOnDrop};
 
-use crate::error::{Error, ErrorKind};
+use crate::{error::Error, random::random};
 
 const ID_BYTES: usize = 16;
 const ID_CHARS: usize = 22;
 const SECRET_BYTES: usize = 24;
 const SECRET_CHARS: usize = 32;
-
-/// Fills `bytes` from the operating system's CSPRNG: one system call.
-fn random(bytes: &mut [u8]) -> Result<(), Error> {
-    getrandom::fill(bytes).map_err(|source| {
-        Error::new(ErrorKind::Unavailable, "random", "the operating system gave no random bytes")
-            .with_source(source)
-    })
-}
 
 /// The public handle of a session: may be logged, listed and put in a URL.
 ///

@@ -8,7 +8,7 @@ use crate::error::{Error, ErrorKind};
 /// Encodes a value: structs as maps with named fields, dates and addresses in their readable
 /// form, so that another language or a later version of the struct can read it.
 pub(crate) fn encode<T: Serialize>(name: &str, value: &T, max_depth: usize) -> Result<Vec<u8>, Error> {
-    let mut bytes = Vec::with_capacity(32);
+    let mut bytes = Vec::with_capacity(128);
     let mut serializer = Serializer::new(&mut bytes).with_struct_map().with_human_readable();
     value.serialize(&mut serializer).map_err(|source| {
         let detail = format!("the value for {name:?} can't be encoded; it was not stored");

@@ -11,6 +11,7 @@ use sessile_core::{Error, Record, SessionId, Timestamp, Version, Versioned};
 use crate::{
     envelope::{self, Head},
     failure::{Failure, engine_error},
+    index::Place,
 };
 
 /// A table: bytes to bytes, sorted by key.
@@ -34,7 +35,7 @@ pub(crate) struct Tables {
     pub(crate) dead: Table,
     /// seen, id: every record that isn't a tombstone. Moved lazily, once in a [`GRAIN`].
     ///
-    /// [`GRAIN`]: crate::ops::GRAIN
+    /// [`GRAIN`]: crate::index::GRAIN
     pub(crate) by_seen: Table,
 }
 
@@ -85,6 +86,13 @@ impl Engine {
         Ok(done)
     }
 
+    /// Gives up what processes that died while they read still hold: as long as they do, no page
+    /// that they may need is used again, and the file grows.
+    pub(crate) fn forget_dead_readers(&self) {
+        // A failure is no worse than not having tried.
+        let _ = self.env.clear_stale_readers();
+    }
+
     /// Whether the data has reached `max_size`.
     pub(crate) fn is_full(&self, txn: &RoTxn<'_>) -> Result<bool, Failure> {
         let mut bytes = 0;
@@ -126,6 +134,10 @@ impl Stored {
     pub(crate) fn read(id: &SessionId, value: &[u8]) -> Result<Self, Error> {
         let (head, record) = envelope::open(id, value)?;
         Ok(Self { head, record: Record::from_bytes(record)? })
+    }
+
+    pub(crate) fn place(&self) -> Place<'_> {
+        Place { record: &self.record, head: self.head }
     }
 }
 

@@ -84,8 +84,55 @@ fn checksum(id: &SessionId, bytes: &[u8]) -> u32 {
 #[cold]
 fn damaged(id: &SessionId) -> Error {
     let detail = format!(
-        "the stored record of session {id} is damaged (its checksum is wrong); it was left as it is, \
-         other sessions are not affected"
+        "the stored record of session {id} is damaged (its checksum is wrong); it was left as it is and \
+         others are not affected: restore a backup, or repair the database, which drops it"
     );
     Error::new(ErrorKind::Corrupt, "read", detail)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use sessile_core::{Data, Lifetime, Token};
+
+    use super::*;
+
+    #[test]
+    fn any_flipped_bit_and_any_other_key_is_noticed() {
+        let token = Token::generate().unwrap();
+        let now = Timestamp::from_millis(1_000);
+        let day = Duration::from_secs(86_400);
+        let record = Record {
+            secret: token.hash(),
+            previous: None,
+            user: Some("ferris".into()),
+            groups: vec![],
+            created: now,
+            seen: now,
+            renewed: now,
+            lifetime: Lifetime { idle: day, slack: day, deadline: now + day, retention: day },
+            persistent: false,
+            device: None,
+            ended: None,
+            data: Data::new(),
+        };
+        let head = Head { version: Version(7), due: now + day, seen: now };
+        let mut value = enclose(&record);
+        seal(&mut value, &token.id(), head);
+        let (found, bytes) = open(&token.id(), &value).unwrap();
+        assert_eq!((found.version, found.due, found.seen), (head.version, head.due, head.seen));
+        assert_eq!(Record::from_bytes(bytes).unwrap(), record);
+
+        let other = SessionId::from_bytes([1; 16]);
+        assert_eq!(open(&other, &value).unwrap_err().kind(), ErrorKind::Corrupt);
+        for bit in 0..value.len() * 8 {
+            let mut flipped = value.clone();
+            flipped[bit / 8] ^= 1 << (bit % 8);
+            assert!(open(&token.id(), &flipped).is_err(), "bit {bit}");
+        }
+        for end in 0..value.len() {
+            assert!(open(&token.id(), &value[..end]).is_err(), "cut at {end}");
+        }
+    }
 }

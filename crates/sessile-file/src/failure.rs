@@ -65,14 +65,33 @@ pub(crate) fn engine_error(error: heed::Error, operation: &'static str, path: &P
             MdbError::PageNotFound | MdbError::Corrupted | MdbError::Invalid | MdbError::Incompatible,
         )
         | heed::Error::Decoding(_) => (ErrorKind::Corrupt, damaged_detail(&path, "the engine met damage")),
-        heed::Error::Io(io) if io.kind() == io::ErrorKind::StorageFull => (
-            ErrorKind::Full,
-            format!("the disk of the database {path} is full; free space, or move the database"),
-        ),
-        heed::Error::Io(_) => (ErrorKind::Unavailable, format!("the disk failed at the database {path}")),
+        heed::Error::Io(error) => disk_error(error, operation, &path),
         _ => (ErrorKind::Unavailable, format!("the engine failed at the database {path}")),
     };
     Error::new(kind, operation, detail).with_source(error)
+}
+
+fn disk_error(error: &io::Error, operation: &str, path: &dyn std::fmt::Display) -> (ErrorKind, String) {
+    use io::ErrorKind::{PermissionDenied, ReadOnlyFilesystem, StorageFull, WouldBlock};
+    match error.kind() {
+        StorageFull => (
+            ErrorKind::Full,
+            format!("the disk of the database {path} is full; free space, or move the database"),
+        ),
+        PermissionDenied | ReadOnlyFilesystem if operation == "open" => (
+            ErrorKind::Config,
+            format!("the database {path} can't be written by this user ({error}); change that, or the path"),
+        ),
+        // The engine knows processes by their ids, which it locks.
+        WouldBlock => (
+            ErrorKind::Unavailable,
+            format!(
+                "a process with the same process id, so in another container, has the database {path} open; \
+                 let the containers share their process ids, or give each its own database"
+            ),
+        ),
+        _ => (ErrorKind::Unavailable, format!("the disk failed at the database {path} ({error})")),
+    }
 }
 
 #[cold]

@@ -18,6 +18,8 @@ use crate::{
     tables::{BY_GROUP, BY_SEEN, BY_USER, DEAD, FORMAT, FORMAT_KEY, LIVE, RECORDS, SESSILE},
 };
 
+/// The file with all data, in the directory.
+pub(crate) const DATA: &str = "data.mdb";
 const GIB: u64 = 1 << 30;
 const DEFAULT_MAX_SIZE: u64 =
     if cfg!(all(target_pointer_width = "64", not(windows))) { 16 * GIB } else { GIB / 4 };
@@ -62,7 +64,7 @@ fn create(path: &Path) -> io::Result<()> {
 }
 
 /// Makes the directory's entries survive a power cut.
-fn sync_directory(path: &Path) -> io::Result<()> {
+pub(crate) fn sync_directory(path: &Path) -> io::Result<()> {
     if cfg!(unix) { fs::File::open(path)?.sync_all() } else { Ok(()) }
 }
 
@@ -73,10 +75,13 @@ fn sync_directory(path: &Path) -> io::Result<()> {
 /// whole.
 pub(crate) fn open(path: &Path, options: &Options, repair: bool) -> Result<Handle, Error> {
     let known = check::headers(path)?;
-    let map_size = match (options.max_size, &known) {
-        (Some(max_size), _) => map_size(max_size)?,
-        (None, None) => map_size(DEFAULT_MAX_SIZE)?,
-        (None, Some(headers)) => headers.map_size.max(map_size(DEFAULT_MAX_SIZE)? as u64) as usize,
+    let map_size = match &known {
+        None => map_size(options.max_size.unwrap_or(DEFAULT_MAX_SIZE))?,
+        // Never so small that what is there couldn't even be ended and swept.
+        Some(headers) => map_size(headers.data_size.max(STEP))?.max(match options.max_size {
+            Some(max_size) => map_size(max_size)?,
+            None => map_size(DEFAULT_MAX_SIZE)?.max(map_size(headers.map_size / 9 * 8)?),
+        }),
     };
     let fail = |error| engine_error(error, "open", path);
     let env = match environment(path, options, map_size) {
@@ -100,7 +105,7 @@ pub(crate) fn open(path: &Path, options: &Options, repair: bool) -> Result<Handl
         env,
         tables,
         path: path.to_owned(),
-        max_size: max_size(map_size),
+        max_size: options.max_size.unwrap_or(map_size as u64 / 9 * 8),
         commits: AtomicU64::new(0),
     };
     Handle::new(engine, options.clone())
@@ -129,11 +134,6 @@ fn map_size(max_size: u64) -> Result<usize, Error> {
         let detail = format!("max_size {max_size} is not possible: it must be at least {STEP} bytes");
         Error::new(ErrorKind::Config, "open", detail)
     })
-}
-
-/// The `max_size` that gave a map of this size.
-fn max_size(map_size: usize) -> u64 {
-    map_size as u64 / 9 * 8
 }
 
 fn wait_for_close(path: &Path) -> bool {

@@ -18,7 +18,16 @@ pub enum Durability {
     Relaxed,
 }
 
-/// Settings of an [`Embedded`] database: `Embedded::options().durability(…).open(path)`.
+/// Settings of an [`Embedded`] database.
+///
+/// ```
+/// use sessile_file::{Durability, Embedded};
+///
+/// # let dir = tempfile::tempdir()?;
+/// # let path = dir.path().join("sessions");
+/// let store = Embedded::options().durability(Durability::Relaxed).open(path)?;
+/// # Ok::<_, Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, Clone, Default)]
 #[must_use]
 pub struct Options {

@@ -16,8 +16,8 @@ use sessile_core::{
 use crate::{
     engine::{END_OF_TIME, Reading, Stored, Table, Tables},
     failure::Failure,
+    index::GRAIN,
     keys::{HIGHEST, LOWEST, OwnerHash, id_of, owner_hash, owner_key, owner_of, time_key},
-    ops::GRAIN,
 };
 
 /// Most records that one page looks at: a page comes short rather than late.

@@ -4,13 +4,7 @@ use std::ops::Bound;
 
 use sessile_core::{ErrorKind, SessionId};
 
-use crate::{
-    engine::Stored,
-    envelope::{self, Head},
-    failure::Failure,
-    keys::id_of,
-    ops::{Writing, reindex},
-};
+use crate::{engine::Stored, envelope::Head, failure::Failure, index::Place, keys::id_of, ops::Writing};
 
 /// Records that are held in memory at a time.
 const STEP: usize = 1000;
@@ -33,10 +27,7 @@ pub(crate) fn rebuild(writing: &mut Writing<'_, '_>) -> Result<(), Failure> {
             };
             let record = &stored.record;
             let head = Head { version: stored.head.version, due: record.due(), seen: record.seen };
-            reindex(&tables, writing.txn, &id, None, Some((record, head)))?;
-            let mut value = envelope::enclose(record);
-            envelope::seal(&mut value, &id, head);
-            tables.records.put(writing.txn, id.as_bytes(), &value)?;
+            writing.store(&id, None, Place { record, head })?;
         }
     }
 }

@@ -164,6 +164,7 @@ fn commit(engine: &Engine, batch: &mut Vec<Box<dyn Work>>) {
             batch.drain(..).for_each(|work| work.answer(failed.take()));
         }
         Err(_) => {
+            engine.forget_dead_readers();
             for work in batch.drain(..) {
                 commit(engine, &mut vec![work]);
             }

@@ -8,7 +8,7 @@ use std::{
     io::{BufRead, BufReader, Write},
     path::Path,
     thread,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use sessile_core::{Filter, Store};
@@ -19,27 +19,46 @@ const WRITERS: u64 = 8;
 
 #[test]
 fn what_was_acknowledged_survives_kill_9() {
-    rounds("every", 25);
+    rounds("every", 25, false);
+}
+
+#[test]
+fn a_process_killed_at_work_does_not_disturb_another() {
+    rounds("every", 15, true);
 }
 
 #[test]
 fn what_was_acknowledged_survives_kill_9_when_relaxed() {
-    rounds("relaxed", 15);
+    rounds("relaxed", 15, false);
 }
 
-/// Lets a child write to one database and kills it, again and again.
-fn rounds(durability: &str, rounds: u64) {
+/// Lets a child write to one database and kills it, again and again; `accompanied` by this process,
+/// which writes there all the time.
+fn rounds(durability: &str, rounds: u64, accompanied: bool) {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("db");
+    let witness = accompanied.then(|| Embedded::open(&path).unwrap());
+    let (mine, mut written) = (id(u64::MAX), 0);
+    if let Some(store) = &witness {
+        begin(store, mine, &record(Some("0")));
+    }
     let mut random = Random(std::process::id().into());
     let mut expected = Expected::default();
     for round in 0..rounds {
-        let round_text = round.to_string();
-        let mut child = start_child(&[durability, path.to_str().unwrap(), &round_text]);
+        let mut child = start_child(&[durability, path.to_str().unwrap(), &round.to_string()]);
         let output = child.stdout.take().unwrap();
         let reader = thread::spawn(move || acknowledged(output));
-        thread::sleep(Duration::from_millis(20 + random.below(180)));
+        let until = Instant::now() + Duration::from_millis(20 + random.below(180));
+        while Instant::now() < until {
+            match &witness {
+                Some(store) => written = increment(store, &mine),
+                None => thread::sleep(until.saturating_duration_since(Instant::now())),
+            }
+        }
         child.kill().unwrap();
+        if let Some(store) = &witness {
+            assert_eq!(increment(store, &mine), written + 1, "it goes on at once");
+        }
         child.wait().unwrap();
         for line in reader.join().unwrap() {
             expected.note(&line);

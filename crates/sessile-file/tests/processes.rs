@@ -14,7 +14,7 @@ use std::{
 };
 
 use remote::Alternating;
-use sessile_core::{Error, Filter, Store, testing::Kit};
+use sessile_core::{Error, ErrorKind, Expect, Filter, Store, testing::Kit};
 use sessile_file::Embedded;
 use support::*;
 
@@ -85,6 +85,54 @@ fn the_kit_passes_while_another_process_works_in_the_same_databases() {
 }
 
 #[test]
+fn a_process_that_dies_reading_does_not_make_the_file_grow() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("db");
+    let store = Embedded::open(&path).unwrap();
+    let mut large = record(None);
+    large.data.set("filler", &[7; 3000]);
+    for number in 0..50 {
+        begin(&store, id(number), &large);
+    }
+    let churn = |rounds| {
+        (0..rounds).for_each(|round| {
+            increment(&store, &id(round % 50));
+        });
+    };
+    let size = || std::fs::metadata(path.join("data.mdb")).unwrap().len();
+    churn(50);
+    let mut reader = start_child(&["hold", path.to_str().unwrap()]);
+    let mut lines = BufReader::new(reader.stdout.take().unwrap()).lines();
+    assert!(lines.any(|line| line.unwrap() == "holding"));
+    reader.kill().unwrap();
+    reader.wait().unwrap();
+    block_on(store.sweep(start(), 1)).unwrap();
+    churn(50);
+    let before = size();
+    churn(300);
+    assert!(size() <= before + before / 4, "{before} bytes became {}", size());
+}
+
+#[test]
+fn a_process_with_a_smaller_map_says_so() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("db");
+    let store = Embedded::options().max_size(1 << 20).open(&path).unwrap();
+    begin(&store, id(1), &record(None));
+    let mut other = start_child(&["fill", path.to_str().unwrap()]);
+    assert!(other.wait().unwrap().success());
+    let error = block_on(store.load(&id(1))).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Unavailable);
+    assert!(error.to_string().contains("max_size"), "{error}");
+    drop(store);
+    let store = Embedded::options().max_size(1 << 20).open(&path).unwrap();
+    assert!(block_on(store.load(&id(1))).unwrap().is_some());
+    let put = block_on(store.put(&id(2), &record(None), Expect::Absent, start()));
+    assert_eq!(put.unwrap_err().kind(), ErrorKind::Full);
+    assert!(block_on(store.end(&id(1), &killed(start()))).unwrap(), "what is there can end");
+}
+
+#[test]
 fn child() {
     let Some(task) = task() else { return };
     match task[0].as_str() {
@@ -92,6 +140,22 @@ fn child() {
             let store = Embedded::open(&task[1]).unwrap();
             for _ in 0..INCREMENTS {
                 increment(&store, &id(1));
+            }
+        }
+        "hold" => {
+            // SAFETY: only through the engine is this database used.
+            #[allow(unsafe_code)]
+            let env = unsafe { heed::EnvOpenOptions::new().map_size(1 << 30).open(&task[1]).unwrap() };
+            let _txn = env.read_txn().unwrap();
+            println!("\nholding");
+            std::thread::sleep(HOUR);
+        }
+        "fill" => {
+            let store = Embedded::options().max_size(1 << 26).open(&task[1]).unwrap();
+            let mut large = record(None);
+            large.data.set("filler", &[7; 100_000]);
+            for number in 100..150 {
+                begin(&store, id(number), &large);
             }
         }
         "operate" => {

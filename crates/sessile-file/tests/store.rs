@@ -75,6 +75,28 @@ fn one_process_shares_one_environment() {
 }
 
 #[test]
+fn a_backup_is_a_database() {
+    let (dir, path) = database();
+    let store = Embedded::open(&path).unwrap();
+    for number in 0..500 {
+        begin(&store, id(number), &record(Some("ferris")));
+    }
+    block_on(store.end_all(&Filter::all().except(id(7)), &killed(start()))).unwrap();
+    let copy = dir.path().join("copies/monday");
+    block_on(store.backup(&copy)).unwrap();
+    begin(&store, id(1000), &record(None));
+
+    let error = block_on(store.backup(&copy)).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Config);
+    let copied = Embedded::open(&copy).unwrap();
+    assert_eq!(block_on(copied.count(&Filter::all(), start())).unwrap(), 1);
+    assert_eq!(block_on(copied.count(&Filter::all().state(State::Any), start())).unwrap(), 500);
+    assert_eq!(block_on(copied.load(&id(7))).unwrap(), block_on(store.load(&id(7))).unwrap());
+    begin(&copied, id(1000), &record(None));
+    assert!(block_on(copied.verify()).unwrap().is_clean());
+}
+
+#[test]
 fn many_threads_open_and_close_one_database() {
     let (_dir, path) = database();
     std::thread::scope(|scope| {

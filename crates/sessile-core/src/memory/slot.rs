@@ -1,5 +1,9 @@
 //! One session in a shard's slab, and the slab.
 
+use std::cell::RefCell;
+
+use zeroize::Zeroize;
+
 use crate::{
     clock::{Timestamp, millis},
     error::Error,
@@ -52,6 +56,25 @@ pub(super) struct Entry {
     pub(super) indexed: bool,
 }
 
+/// The record's bytes in an allocation of their size. Written elsewhere first: shrinking in place
+/// leaves holes that nothing fits into.
+fn exact(record: &Record) -> Box<[u8]> {
+    thread_local! {
+        static SCRATCH: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+    }
+    /// What a thread keeps between two records.
+    const KEPT: usize = 64 << 10;
+    SCRATCH.with_borrow_mut(|scratch| {
+        scratch.clear();
+        record.write_to(scratch);
+        let bytes = scratch.as_slice().into();
+        // A session's data must not stay in memory longer than the session.
+        scratch.zeroize();
+        scratch.shrink_to(KEPT);
+        bytes
+    })
+}
+
 impl Entry {
     pub(super) fn new(record: &Record) -> Self {
         let lifetime = &record.lifetime;
@@ -64,8 +87,7 @@ impl Entry {
             ),
         };
         let mut entry = Self {
-            // Not `into_boxed_slice`: shrinking in place leaves holes that nothing fits into.
-            bytes: record.to_bytes().as_slice().into(),
+            bytes: exact(record),
             seen: record.seen,
             ends,
             idle,

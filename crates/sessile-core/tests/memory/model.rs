@@ -166,7 +166,7 @@ fn filters(number: usize) -> Filter {
 
 fn compare(model: &Model, store: &Memory, filters: &[Filter], now: u64, limit: usize) {
     for n in 0..12 {
-        let read = store.read(n).map(|read| (read.record, read.version));
+        let read = store.read(n).map(|read| (Record::clone(&read.record), read.version));
         assert_eq!(read.as_ref(), model.0.get(&n));
     }
     assert_eq!(store.entries(), model.0.len());

@@ -73,7 +73,9 @@ fn no_increment_is_lost_among_threads_and_no_bound_is_passed() {
                             .data
                             .get("n")
                             .map_or(0, |n| u32::from_be_bytes(n.try_into().unwrap()));
-                        loaded.record.data.set("n", &(count + 1).to_be_bytes());
+                        std::sync::Arc::make_mut(&mut loaded.record)
+                            .data
+                            .set("n", &(count + 1).to_be_bytes());
                         let put =
                             store.ready_put(n, &loaded.record, Expect::Version(loaded.version), 2).unwrap();
                         if put != Put::Conflict {

@@ -72,7 +72,7 @@ impl Meta {
         if free.flags != INTEGER_KEYS
             || map_size > MAX_MAP
             || last_page < METAS - 1
-            || last_page > NO_PAGE / page_size as u64
+            || last_page >= MAX_MAP / page_size as u64
         {
             return Err(Finding::damage("its header makes no sense"));
         }

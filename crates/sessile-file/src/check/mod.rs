@@ -13,6 +13,7 @@ use self::{
 };
 use crate::{
     failure::{damaged_detail, engine_error},
+    open::DATA,
     tables::{FORMAT, FORMAT_KEY, RECORDS, SESSILE},
 };
 
@@ -82,6 +83,8 @@ impl From<io::Error> for Finding {
 pub(crate) struct Headers {
     /// Address space that it was opened with.
     pub(crate) map_size: u64,
+    /// Address space that its pages take.
+    pub(crate) data_size: u64,
 }
 
 /// Another process may write while this reads: what looks wrong is looked at again.
@@ -92,7 +95,7 @@ const PAUSE: Duration = Duration::from_millis(5);
 /// `None` if there is no file yet, or it is empty.
 pub(crate) fn headers(path: &Path) -> Result<Option<Headers>, Error> {
     let check = || {
-        let file = match File::open(path.join("data.mdb")) {
+        let file = match File::open(path.join(DATA)) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             opened => opened?,
         };
@@ -102,7 +105,9 @@ pub(crate) fn headers(path: &Path) -> Result<Option<Headers>, Error> {
         let metas = metas(&file)?;
         let [even, odd] = &metas;
         let newest = if even.txn > odd.txn { even } else { odd };
-        Ok(Some(Headers { map_size: newest.map_size }))
+        // Can't overflow: the header was checked for that.
+        let data_size = (newest.last_page + 1) * newest.page_size as u64;
+        Ok(Some(Headers { map_size: newest.map_size, data_size }))
     };
     again(check).map_err(|finding: Finding| finding.into_error("open", path))
 }

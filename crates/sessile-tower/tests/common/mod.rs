@@ -1,5 +1,10 @@
 //! A router with sessions, asked in process.
-#![allow(dead_code, unreachable_pub, clippy::unwrap_used, reason = "test code of which each file uses a part")]
+#![allow(
+    dead_code,
+    unreachable_pub,
+    clippy::unwrap_used,
+    reason = "test code of which each file uses a part"
+)]
 
 use axum::{Router, body::Body};
 use http::{HeaderMap, Request, StatusCode, header::SET_COOKIE};
