@@ -1,4 +1,5 @@
 //! Promises 7 to 11 as far as core keeps them: clocks, costs, late changes, limits, outages.
+#![allow(clippy::unwrap_used, reason = "test code")]
 mod common;
 
 use std::time::Duration;

@@ -1,4 +1,5 @@
 //! What operators and "your devices" pages use; and the sweeper (promises 12 and 13).
+#![allow(clippy::unwrap_used, reason = "test code")]
 mod common;
 
 use std::{

@@ -1,4 +1,5 @@
 //! Promises 1 and 2: no lost update, no resurrection; and what a late client is told (3).
+#![allow(clippy::unwrap_used, reason = "test code")]
 mod common;
 
 use common::{Browser, World, run};

@@ -1,4 +1,5 @@
 //! Promises 4 to 6: strict, a leak logs nobody in, renewal is atomic and kind.
+#![allow(clippy::unwrap_used, reason = "test code")]
 mod common;
 
 use std::time::Duration;

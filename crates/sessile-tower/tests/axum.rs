@@ -1,4 +1,5 @@
 //! The layer and the extractors in an axum router.
+#![allow(clippy::unwrap_used, reason = "test code")]
 #![cfg(feature = "axum")]
 mod common;
 

@@ -1,4 +1,5 @@
 //! Promise 11 at the edge: deadlines, 503, and who doesn't notice.
+#![allow(clippy::unwrap_used, reason = "test code")]
 #![cfg(feature = "axum")]
 mod common;
 

@@ -1,4 +1,5 @@
 //! The layer without axum: any service, any body; and a WebSocket upgrade over a real socket.
+#![allow(clippy::unwrap_used, reason = "test code")]
 
 use std::convert::Infallible;
 
