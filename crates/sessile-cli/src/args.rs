@@ -1,5 +1,7 @@
 //! What can be asked of `sessile` on the command line.
 
+use std::path::PathBuf;
+
 use clap::{Parser, Subcommand};
 
 /// HTTP sessions that are never lost, never overwritten and never alive after they were ended.
@@ -13,6 +15,17 @@ pub(crate) struct Args {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     Demo(Demo),
+    Repair(Repair),
+}
+
+/// Repairs the built-in database in a directory
+///
+/// Drops records whose checksum is wrong and makes the indexes anew; everything else stays. Stop the
+/// application first, and copy the directory if its damaged records may still be wanted.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Repair {
+    /// The database's directory, as in `embedded:DIRECTORY`
+    pub(crate) directory: PathBuf,
 }
 
 /// Serves a small site on this computer that shows what sessions can do

@@ -5,6 +5,7 @@ mod demo;
 mod failure;
 mod logging;
 mod output;
+mod repair;
 
 use std::process::ExitCode;
 
@@ -30,5 +31,6 @@ fn run(args: &Args) -> Result<ExitCode, Failure> {
     logging::start()?;
     match &args.command {
         Command::Demo(options) => demo::run(options),
+        Command::Repair(options) => repair::run(options),
     }
 }

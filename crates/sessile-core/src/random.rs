@@ -1,6 +1,6 @@
 //! Random bytes from the operating system's CSPRNG, asked for in portions.
 
-use std::{cell::RefCell, process};
+use std::cell::RefCell;
 
 use zeroize::{Zeroize, ZeroizeOnDrop};
 
@@ -27,13 +27,13 @@ thread_local! {
 /// one comes from the operating system and is wiped from the portion when it is handed out.
 pub(crate) fn random(bytes: &mut [u8]) -> Result<(), Error> {
     PORTION_LEFT.with_borrow_mut(|portion| {
-        if PORTION - portion.used < bytes.len() || portion.process != process::id() {
+        if PORTION - portion.used < bytes.len() || portion.process != std::process::id() {
             getrandom::fill(&mut portion.bytes).map_err(|source| {
                 let detail = "the operating system gave no random bytes";
                 Error::new(ErrorKind::Unavailable, "random", detail).with_source(source)
             })?;
             portion.used = 0;
-            portion.process = process::id();
+            portion.process = std::process::id();
         }
         let handed_out = portion.used..portion.used + bytes.len();
         bytes.copy_from_slice(&portion.bytes[handed_out.clone()]);

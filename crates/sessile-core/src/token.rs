@@ -96,7 +96,7 @@ impl Token {
     /// A new id and secret from the operating system's CSPRNG.
     ///
     /// # Errors
-    /// [`ErrorKind::Unavailable`] if the system gives no random bytes.
+    /// [`ErrorKind::Unavailable`](crate::ErrorKind::Unavailable) if the system gives no random bytes.
     pub fn generate() -> Result<Self, Error> {
         let mut bytes = [0; ID_BYTES + SECRET_BYTES];
         random(&mut bytes)?;

@@ -85,7 +85,7 @@ fn checksum(id: &SessionId, bytes: &[u8]) -> u32 {
 fn damaged(id: &SessionId) -> Error {
     let detail = format!(
         "the stored record of session {id} is damaged (its checksum is wrong); it was left as it is and \
-         others are not affected: restore a backup, or repair the database, which drops it"
+         others are not affected: restore a backup, or run `sessile repair DIRECTORY`, which drops it"
     );
     Error::new(ErrorKind::Corrupt, "read", detail)
 }

@@ -118,8 +118,8 @@ fn repairable(path: &Path, report: &check::Report) -> Error {
         format!("the indexes {} don't agree with the records", report.indexes.join(", "))
     };
     let detail = format!(
-        "the database {} is damaged: {what}; nothing was changed: restore a backup, or repair it, \
-         which drops damaged records and makes the indexes anew",
+        "the database {} is damaged: {what}; nothing was changed: restore a backup, or run \
+         `sessile repair DIRECTORY`, which drops damaged records and makes the indexes anew",
         path.display(),
     );
     Error::new(ErrorKind::Corrupt, "open", detail)
