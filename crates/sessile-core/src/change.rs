@@ -3,7 +3,7 @@
 use std::fmt;
 
 use crate::{
-    clock::{Timestamp, millis},
+    clock::Timestamp,
     error::{Error, ErrorKind},
     policy::{Limits, Policy},
     record::Record,
@@ -24,6 +24,8 @@ pub(crate) enum Step {
     Leave(String),
     Device(Option<String>),
     Persist(bool),
+    /// A new token.
+    Renew,
     /// Store the session even if it holds nothing.
     Start,
 }
@@ -62,7 +64,7 @@ impl Step {
                 record.device.clone_from(device);
             }
             Self::Persist(persistent) => record.persistent = *persistent,
-            Self::Start => {}
+            Self::Renew | Self::Start => {}
         }
         Ok(())
     }
@@ -97,6 +99,7 @@ impl fmt::Debug for Step {
             Self::Leave(_) => f.write_str("Leave"),
             Self::Device(_) => f.write_str("Device"),
             Self::Persist(persistent) => write!(f, "Persist({persistent})"),
+            Self::Renew => f.write_str("Renew"),
             Self::Start => f.write_str("Start"),
         }
     }
@@ -105,8 +108,6 @@ impl fmt::Debug for Step {
 /// The record of a session that begins `now` and holds nothing yet. Its secret is set when it is
 /// first stored.
 pub(crate) fn fresh(policy: &Policy, now: Timestamp) -> Record {
-    // Stored records keep whole milliseconds; a duration beyond that range means "no limit".
-    debug_assert!(millis(policy.retention) > 0 || policy.retention.is_zero());
     Record {
         secret: SecretHash::from_bytes([0; 32]),
         previous: None,
@@ -146,7 +147,13 @@ pub(crate) fn set(record: &mut Record, name: &str, value: &[u8], limits: &Limits
     Err(Error::new(ErrorKind::TooLarge, "insert", complaint))
 }
 
-fn check_name(operation: &'static str, what: &str, name: &str, limits: &Limits) -> Result<(), Error> {
+/// Refuses names that are too long.
+pub(crate) fn check_name(
+    operation: &'static str,
+    what: &str,
+    name: &str,
+    limits: &Limits,
+) -> Result<(), Error> {
     if name.len() <= limits.name {
         return Ok(());
     }

@@ -12,7 +12,7 @@ use async_lock::{Mutex, MutexGuard};
 
 use crate::{
     error::{Error, ErrorKind},
-    exchange::Inner,
+    exchange::{Admission, Inner, admit},
     state::{Job, Write},
     store::{Expect, Put},
     token::SessionId,
@@ -23,9 +23,9 @@ use crate::{
 const ATTEMPTS: u32 = 64;
 
 impl Inner {
-    /// Writes what the handlers did. Cancel-safe: dropped, it has written all of it or nothing, and
-    /// can be done again.
+    /// Writes what the handlers did. Cancel-safe: dropped, it has written all of it or nothing.
     pub(crate) async fn commit(&self) -> Result<(), Error> {
+        let _one_at_a_time = self.committing.lock().await;
         let (store, policy) = (self.sessions.store(), self.sessions.policy());
         let mut turn: Option<MutexGuard<'_, ()>> = None;
         let mut lost = 0;
@@ -34,7 +34,13 @@ impl Inner {
             let job = self.state().next_job(policy, now)?;
             let write = match job {
                 Job::Done => return Ok(()),
-                Job::Touch(id) => return store.touch(&id, now).await.map(drop),
+                Job::Touch(id) => {
+                    store.touch(&id, now).await?;
+                    if self.state().is_dirty() {
+                        continue;
+                    }
+                    return Ok(());
+                }
                 Job::End(id, reason) => {
                     self.sessions.end(&id, reason, None).await?;
                     self.state().ended();
@@ -49,7 +55,13 @@ impl Inner {
                         (_, Some(_)) => tracing::info!(session.id = %write.id, "session renewed"),
                         _ => tracing::debug!(session.id = %write.id, "session changed"),
                     }
-                    return self.state().stored(write, version, policy, now);
+                    let mut state = self.state();
+                    state.stored(write, version, policy, now)?;
+                    if state.is_dirty() {
+                        // Something was done to the session during the write.
+                        continue;
+                    }
+                    return Ok(());
                 }
                 Put::Gone => self.state().gone(false, policy, now)?,
                 Put::Conflict => {
@@ -71,15 +83,19 @@ impl Inner {
 
     /// Puts the changes on the record that is in the store now.
     async fn reload(&self, write: &Write) -> Result<(), Error> {
-        let token = self.state().token().filter(|token| token.id() == write.id);
         let found = self.sessions.store().load(&write.id).await?;
         let (policy, now) = (self.sessions.policy(), self.sessions.now());
         let alive = found.as_ref().is_some_and(|found| found.record.is_live(now));
-        let base = match (token, found) {
-            (Some(token), Some(found)) => self.admit(&token, found, now).await?,
-            _ => None,
-        };
         let mut state = self.state();
+        // The token was good when it was presented, however long the handler took since.
+        let presented_at = state.loaded.unwrap_or(now);
+        let tokens = state.tokens().into_iter().flatten().filter(|token| token.id() == write.id);
+        let base = found.and_then(|found| {
+            tokens.into_iter().find_map(|token| match admit(&token, found.clone(), presented_at, now) {
+                Admission::Open(base) => Some(base),
+                _ => None,
+            })
+        });
         match (base, write.expect) {
             (Some(base), Expect::Version(_)) => state.replay(base, policy, now),
             (Some(base), Expect::Absent) => {
@@ -134,10 +150,13 @@ impl crate::session::Session {
     /// (streamed bodies, WebSockets, spawned tasks), or to be sure before a long step. What is not
     /// saved after the head is lost, with an error in the log.
     ///
-    /// One round trip if there is anything to save.
+    /// One round trip if there is anything to save. Waits for the store as long as that takes: bound it
+    /// with your runtime's timeout.
     ///
     /// # Errors
-    /// When the store fails; the changes stay and can be saved again. [`ErrorKind::Ended`] if the
+    /// When the store fails; the changes stay and can be saved again. If it failed without an answer
+    /// the changes may have been stored, and saving again does them again: harmless for all but
+    /// [`update`](Self::update), which may then count twice. [`ErrorKind::Ended`] if the
     /// session was ended meanwhile.
     pub async fn save(&self) -> Result<(), Error> {
         let inner: &Arc<Inner> = &self.0;

@@ -13,7 +13,7 @@ use crate::{
     cookie::Tokens,
     error::{Error, ErrorKind},
     plan::Presented,
-    record::{EndReason, Record},
+    record::{EndReason, Ended, Record},
     session::Session,
     sessions::Sessions,
     state::{Base, CookieChange, State},
@@ -33,11 +33,13 @@ pub(crate) struct Inner {
     pub(crate) sessions: Sessions,
     tokens: Tokens,
     used: AtomicBool,
+    /// Held throughout a commit: two of one request would do its changes twice.
+    pub(crate) committing: async_lock::Mutex<()>,
     state: Mutex<State>,
 }
 
 /// What the response's head needs for its session.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Clone, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Head {
     /// The value of one `Set-Cookie` field. The response must then be `Cache-Control: no-store`
@@ -47,9 +49,25 @@ pub struct Head {
     pub vary_cookie: bool,
 }
 
+impl fmt::Debug for Head {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let set_cookie = self.set_cookie.as_ref().map(|_| "redacted");
+        f.debug_struct("Head")
+            .field("set_cookie", &set_cookie)
+            .field("vary_cookie", &self.vary_cookie)
+            .finish()
+    }
+}
+
 impl Exchange {
     pub(crate) fn new(sessions: Sessions, tokens: Tokens) -> Self {
-        Self(Arc::new(Inner { sessions, tokens, used: AtomicBool::new(false), state: Mutex::default() }))
+        Self(Arc::new(Inner {
+            sessions,
+            tokens,
+            used: AtomicBool::new(false),
+            committing: async_lock::Mutex::new(()),
+            state: Mutex::default(),
+        }))
     }
 
     /// The sessions that this exchange belongs to.
@@ -99,15 +117,23 @@ impl Exchange {
         if !self.is_used() {
             return Ok(Head::default());
         }
+        // From here on no cookie can be promised, even if this future is dropped.
+        self.0.state().head_sent = true;
         let committed = self.0.commit().await;
         let mut state = self.0.state();
         if let Err(error) = committed {
-            state.head_sent = true;
             state.ending = None;
             state.forget_changes();
             return Err(error);
         }
         Ok(self.0.head(&mut state))
+    }
+
+    /// Nothing more can be sent: to be called when [`finish`](Self::finish) failed or won't be called.
+    /// Gives what even an error's head needs: a token that was stored already must reach the client.
+    pub fn close(&self) -> Head {
+        let mut state = self.0.state();
+        if self.is_used() { self.0.head(&mut state) } else { Head::default() }
     }
 }
 
@@ -136,52 +162,72 @@ impl Inner {
     /// Finds the live session that one of the presented tokens opens.
     async fn load(&self) -> Result<(), Error> {
         let now = self.sessions.now();
+        let (mut opened, mut over) = (None, None);
         for token in self.tokens.iter().flatten() {
-            let loaded = self.sessions.store().load(&token.id()).await;
+            let id = token.id();
+            let loaded = self.sessions.store().load(&id).await;
             if loaded.as_ref().is_err_and(|error| error.kind() == ErrorKind::Corrupt) {
-                tracing::error!(session.id = %token.id(), "damaged session; the client begins anew");
+                tracing::error!(session.id = %id, "damaged session; the client begins anew");
                 self.state().cookie = Some(CookieChange::Clear);
             }
             let Some(found) = loaded? else {
-                tracing::info!(session.id = %token.id(), "token refused: no such session");
+                tracing::info!(session.id = %id, "token refused: no such session");
                 continue;
             };
-            if let Some(base) = self.admit(token, found, now).await? {
-                self.state().open(base);
-                break;
+            let current = found.record.secret;
+            match admit(token, found, now, now) {
+                Admission::Open(base) => {
+                    opened = Some(base);
+                    break;
+                }
+                Admission::Over(ended) => {
+                    tracing::info!(session.id = %id, reason = ended.reason.as_str(), "token refused: session is over");
+                    over = Some(ended);
+                }
+                Admission::Wrong => tracing::warn!(session.id = %id, "token refused: wrong secret"),
+                // The client has the current one too: a leftover under another path or domain.
+                Admission::Retired if self.tokens.iter().flatten().any(|other| other.hash() == current) => {}
+                Admission::Retired => {
+                    tracing::warn!(session.id = %id, "retired token presented: somebody holds a copy; session ended");
+                    let ended = self.sessions.ended(EndReason::TokenReuse, None);
+                    self.sessions.store().end(&id, &ended).await?;
+                    over = Some(ended);
+                }
             }
         }
-        self.state().loaded = Some(now);
+        let mut state = self.state();
+        // Two extractors at once: the first to arrive decides what both see.
+        if state.loaded.is_none() {
+            state.loaded = Some(now);
+            state.over = over;
+            if let Some(base) = opened {
+                state.open(base);
+            }
+        }
         Ok(())
     }
+}
 
-    /// Whether `token` opens the session that was found under its id.
-    pub(crate) async fn admit(
-        &self,
-        token: &Token,
-        found: Versioned,
-        now: Timestamp,
-    ) -> Result<Option<Base>, Error> {
-        let id = token.id();
-        let Some(presented) = presented(token, &found.record, now) else {
-            tracing::warn!(session.id = %id, "token refused: wrong secret");
-            return Ok(None);
-        };
-        if let Some(ended) = found.record.ended_at(now) {
-            tracing::info!(session.id = %id, reason = ended.reason.as_str(), "token refused: session is over");
-            self.state().over = Some(ended);
-            return Ok(None);
-        }
-        let Some(presented) = presented else {
-            tracing::warn!(session.id = %id, "retired token presented: somebody holds a copy; session ended");
-            let ended = self.sessions.ended(EndReason::TokenReuse, None);
-            self.sessions.store().end(&id, &ended).await?;
-            self.state().over = Some(ended);
-            return Ok(None);
-        };
-        let Versioned { record, version } = found;
-        Ok(Some(Base { token: token.clone(), presented, version, record }))
+/// What a token opens.
+pub(crate) enum Admission {
+    Open(Base),
+    /// Its session, but that is over.
+    Over(Ended),
+    /// Its session, but the token was replaced and its grace window is over.
+    Retired,
+    /// Nothing.
+    Wrong,
+}
+
+/// What `token`, presented at `presented_at`, opens in the record that is found `now`.
+pub(crate) fn admit(token: &Token, found: Versioned, presented_at: Timestamp, now: Timestamp) -> Admission {
+    let Some(presented) = presented(token, &found.record, presented_at) else { return Admission::Wrong };
+    if let Some(ended) = found.record.ended_at(now) {
+        return Admission::Over(ended);
     }
+    let Some(presented) = presented else { return Admission::Retired };
+    let Versioned { record, version } = found;
+    Admission::Open(Base { token: token.clone(), presented, version, record })
 }
 
 /// Which of the record's tokens this is: `None` for neither, `Some(None)` for one whose grace

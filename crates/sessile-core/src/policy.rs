@@ -2,7 +2,12 @@
 
 use std::time::Duration;
 
-use crate::{clock::Timestamp, cookie::Cookie, error::Error, record::Lifetime};
+use crate::{
+    clock::{Timestamp, millis},
+    cookie::Cookie,
+    error::Error,
+    record::Lifetime,
+};
 
 const MINUTE: Duration = Duration::from_secs(60);
 const HOUR: Duration = Duration::from_secs(60 * 60);
@@ -177,8 +182,11 @@ impl Policy {
     /// Refuses settings that browsers would drop or that leave no working session.
     pub(crate) fn check(&self) -> Result<(), Error> {
         let refuse = |detail: &str| Err(crate::sessions::config(detail));
-        if self.idle_timeout.is_zero() || self.absolute_timeout.is_zero() {
-            return refuse("a timeout of zero ends every session at once; give a duration");
+        if millis(self.idle_timeout) == 0 || millis(self.absolute_timeout) == 0 {
+            return refuse("a timeout under a millisecond ends every session at once; make it longer");
+        }
+        if self.renew_after.is_some() && millis(self.renewal_grace) == 0 {
+            return refuse("renewal without grace logs out whoever sends two requests at once; give some");
         }
         if self.touch_interval() > self.idle_timeout {
             return refuse("touch_after is longer than idle_timeout; make it shorter");

@@ -5,7 +5,7 @@ use std::{fmt, sync::Arc, time::Duration};
 use serde::{Serialize, de::DeserializeOwned};
 
 use crate::{
-    change::{Step, set},
+    change::{Step, check_name, set},
     clock::Timestamp,
     error::Error,
     exchange::Inner,
@@ -185,11 +185,11 @@ impl Session {
         state.check_head("nobody can log in")?;
         let other =
             state.visible().and_then(|record| record.user.as_ref()).is_some_and(|owner| *owner != user);
+        check_name("log_in", "user", &user, &self.0.sessions.policy().limits)?;
         if other {
             state.end(EndReason::Restarted);
         }
-        state.step(Step::LogIn(user), self.0.sessions.policy())?;
-        state.renew()
+        state.step(Step::LogIn(user), self.0.sessions.policy())
     }
 
     /// Ends the session: its data is gone, its token dead everywhere, its cookie cleared. What is
@@ -215,7 +215,9 @@ impl Session {
     /// # Errors
     /// [`ErrorKind::Late`](crate::ErrorKind::Late) after the head left.
     pub fn renew(&self) -> Result<(), Error> {
-        self.0.state().renew()
+        let mut state = self.0.state();
+        state.check_head("a new token can't be sent")?;
+        if state.has_token() { state.step(Step::Renew, self.0.sessions.policy()) } else { Ok(()) }
     }
 
     /// Has the session stored and its cookie sent even if it holds nothing.

@@ -221,8 +221,11 @@ impl Sessions {
     /// # Errors
     /// When the store fails; some may be ended then. Call again.
     pub async fn end_others(&self, session: &Session, reason: EndReason) -> Result<u64, Error> {
-        let (Some(id), Some(user)) = (session.id(), session.user()) else { return Ok(0) };
-        self.end_all(&Filter::user(user.clone()).except(id), reason, Some(&user)).await
+        let Some(user) = session.user() else { return Ok(0) };
+        let mut others = Filter::user(user.clone());
+        // A session that isn't stored yet isn't among them.
+        others.except = session.id();
+        self.end_all(&others, reason, Some(&user)).await
     }
 
     pub(crate) fn ended(&self, reason: EndReason, by: Option<&str>) -> Ended {

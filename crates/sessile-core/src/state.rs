@@ -46,6 +46,10 @@ pub(crate) struct Write {
     pub(crate) token: Option<Token>,
     /// How many of the handler's steps are in it.
     steps: usize,
+    /// The token is the successor of the one that the client presented and goes on holding until
+    /// the answer arrives.
+    graceful: bool,
+    epoch: u32,
 }
 
 #[derive(Debug, Default)]
@@ -63,10 +67,13 @@ pub(crate) struct State {
     /// The token of the session that is about to be created: kept, so that trying again after an
     /// unknown outcome finds the session instead of making a second one.
     newborn: Option<Token>,
+    /// The token that an immediate renewal is about to issue: kept for the same reason.
+    renewed: Option<Token>,
+    /// Counts how often the changes were forgotten, so that a write that was under way then doesn't
+    /// take later ones for its own.
+    epoch: u32,
     /// `base` (or a fresh record) with `steps` done.
     work: Option<Arc<Record>>,
-    renew: bool,
-    start: bool,
     /// Why the session that the client asked for is over.
     pub(crate) over: Option<Ended>,
     pub(crate) cookie: Option<CookieChange>,
@@ -81,6 +88,7 @@ impl State {
             // The answer that carried the new token may be lost: send it again.
             self.cookie = Some(CookieChange::Set(base.token.successor(&previous.nonce)));
         }
+        self.over = None;
         self.base = Some(base);
     }
 
@@ -100,7 +108,7 @@ impl State {
 
     /// Whether something waits to be written.
     pub(crate) fn is_dirty(&self) -> bool {
-        !self.steps.is_empty() || self.ending.is_some() || self.renew
+        !self.steps.is_empty() || self.ending.is_some()
     }
 
     /// Does a step, to be done again by [`replay`](Self::replay) if another request wins the race.
@@ -127,22 +135,21 @@ impl State {
         policy: &Policy,
         change: impl FnOnce(&mut Record) -> Result<T, Error>,
     ) -> Result<T, Error> {
-        if self.work.is_none() {
-            let stored = self.base.as_ref().filter(|_| self.ending.is_none());
-            if stored.is_none() {
-                self.check_head("a session can't begin")?;
-            }
-            let begin = || Arc::new(fresh(policy, self.began()));
-            let work = stored.map_or_else(begin, |base| base.record.clone());
-            self.work = Some(work);
+        if let Some(work) = &mut self.work {
+            return change(Arc::make_mut(work));
         }
-        // Set just above.
-        let Some(work) = &mut self.work else { unreachable!("a change without a record") };
-        change(Arc::make_mut(work))
+        let stored = self.base.as_ref().filter(|_| self.ending.is_none());
+        if stored.is_none() {
+            self.check_head("a session can't begin")?;
+        }
+        let begin = || Arc::new(fresh(policy, self.began()));
+        let mut work = stored.map_or_else(begin, |base| base.record.clone());
+        let value = change(Arc::make_mut(&mut work))?;
+        self.work = Some(work);
+        Ok(value)
     }
 
     fn remember(&mut self, step: Step) {
-        self.start |= matches!(step, Step::Start);
         let mut place = 0;
         self.steps.retain(|earlier| {
             place += 1;
@@ -151,11 +158,9 @@ impl State {
         self.steps.push(step);
     }
 
-    /// Asks for a new token.
-    pub(crate) fn renew(&mut self) -> Result<(), Error> {
-        self.check_head("a new token can't be sent")?;
-        self.renew = self.base.is_some() && self.ending.is_none();
-        Ok(())
+    /// Whether there is a token to be replaced.
+    pub(crate) fn has_token(&self) -> bool {
+        self.base.is_some() && self.ending.is_none()
     }
 
     /// Refuses what needs a cookie once none can be sent.
@@ -169,7 +174,8 @@ impl State {
 
     /// Ends the session; what comes after begins a new one.
     pub(crate) fn end(&mut self, reason: EndReason) {
-        if self.base.is_some() && self.ending.is_none() {
+        // A session that is just being created has to be ended too.
+        if (self.base.is_some() || self.newborn.is_some()) && self.ending.is_none() {
             self.ending = Some(reason);
         }
         self.forget_changes();
@@ -178,6 +184,7 @@ impl State {
     /// Takes note that the store has ended the session.
     pub(crate) fn ended(&mut self) {
         self.base = None;
+        self.newborn = None;
         self.ending = None;
         self.cookie = Some(CookieChange::Clear);
     }
@@ -187,14 +194,20 @@ impl State {
         self.steps.clear();
         self.in_hand = 0;
         self.work = None;
-        self.renew = false;
-        self.start = false;
+        self.epoch = self.epoch.wrapping_add(1);
     }
 
     /// Decides what is to be written next and makes it ready.
     pub(crate) fn next_job(&mut self, policy: &Policy, now: Timestamp) -> Result<Job, Error> {
-        if let (Some(reason), Some(base)) = (self.ending, &self.base) {
-            return Ok(Job::End(base.token.id(), reason));
+        if let Some(reason) = self.ending {
+            if let Some(token) = self.base.as_ref().map(|base| &base.token).or(self.newborn.as_ref()) {
+                return Ok(Job::End(token.id(), reason));
+            }
+            self.ending = None;
+        }
+        if self.work.is_none() {
+            // An earlier try to do the steps failed; they still count.
+            self.rebuild(policy, now)?;
         }
         let planned = self.plan(policy, now);
         let (token, expect) = match (planned, &self.base) {
@@ -210,10 +223,14 @@ impl State {
             }
             (Plan::Put(renewal), Some(base)) => {
                 let record = self.work.get_or_insert_with(|| base.record.clone());
-                let token = prepare(Arc::make_mut(record), base, renewal, policy, now)?;
+                let token = prepare(Arc::make_mut(record), base, renewal, &mut self.renewed, policy, now)?;
                 (token, Expect::Version(base.version))
             }
-            (Plan::Touch, Some(base)) => return Ok(Job::Touch(base.token.id())),
+            (Plan::Touch, Some(base)) => {
+                let id = base.token.id();
+                self.forget_changes();
+                return Ok(Job::Touch(id));
+            }
             (Plan::Nothing | Plan::Touch | Plan::Put(_), _) => {
                 self.forget_changes();
                 return Ok(Job::Done);
@@ -224,7 +241,8 @@ impl State {
             unreachable!("a write has a record, and a token or a base")
         };
         self.in_hand = self.steps.len();
-        Ok(Job::Put(Write { id, record, expect, token, steps: self.in_hand }))
+        let graceful = planned == Plan::Put(Renewal::Graceful);
+        Ok(Job::Put(Write { id, record, expect, token, steps: self.in_hand, graceful, epoch: self.epoch }))
     }
 
     /// Whether nothing is to be written.
@@ -236,8 +254,8 @@ impl State {
         let outcome = Outcome {
             base: self.base.as_ref().map(|base| (&*base.record, base.presented)),
             work: self.work.as_deref(),
-            renew: self.renew,
-            start: self.start,
+            renew: self.steps.iter().any(|step| matches!(step, Step::LogIn(_) | Step::Renew)),
+            start: self.steps.iter().any(|step| matches!(step, Step::Start)),
         };
         plan(outcome, policy, now)
     }
@@ -250,10 +268,15 @@ impl State {
         policy: &Policy,
         now: Timestamp,
     ) -> Result<(), Error> {
-        let Write { record, token, steps, .. } = write;
+        let Write { record, token, steps, graceful, epoch, .. } = write;
         let before = self.base.take();
         let persisted = before.as_ref().map_or(record.persistent, |base| base.record.persistent);
         let (told, presented) = match (token, before) {
+            (Some(token), Some(base)) if graceful => {
+                // Until the answer arrives the client has the old one only.
+                self.cookie = Some(CookieChange::Set(token));
+                (base.token, Presented::Previous)
+            }
             (Some(token), _) => {
                 self.cookie = Some(CookieChange::Set(token.clone()));
                 (token, Presented::Current)
@@ -266,11 +289,12 @@ impl State {
             self.cookie = Some(CookieChange::Set(told.clone()));
         }
         self.base = Some(Base { token: told, presented, version, record });
-        self.steps.drain(..steps.min(self.steps.len()));
+        if epoch == self.epoch {
+            self.steps.drain(..steps);
+        }
         self.in_hand = 0;
         self.newborn = None;
-        self.renew = false;
-        self.start = false;
+        self.renewed = None;
         self.rebuild(policy, now)
     }
 
@@ -294,9 +318,10 @@ impl State {
         self.newborn = None;
     }
 
-    /// The token of the session that the next write is for.
-    pub(crate) fn token(&self) -> Option<Token> {
-        self.base.as_ref().map(|base| &base.token).or(self.newborn.as_ref()).cloned()
+    /// The tokens that may open the session that the next write is for.
+    pub(crate) fn tokens(&self) -> [Option<Token>; 2] {
+        let known = self.base.as_ref().map(|base| &base.token).or(self.newborn.as_ref());
+        [known.cloned(), self.renewed.clone()]
     }
 
     /// The stored session is gone, or its token was `replaced` by another request's log-in. A log-in
@@ -304,8 +329,9 @@ impl State {
     /// lost, which is an error if there was anything.
     pub(crate) fn gone(&mut self, replaced: bool, policy: &Policy, now: Timestamp) -> Result<(), Error> {
         let base = self.base.take();
+        self.cookie = None;
+        self.renewed = None;
         if self.steps.iter().any(|step| matches!(step, Step::LogIn(_))) {
-            self.renew = false;
             let mut start = fresh(policy, now);
             // Signing in twice at once must not cost an anonymous visitor the cart.
             if let Some(base) = base.filter(|base| replaced && base.record.user.is_none()) {
@@ -328,7 +354,8 @@ impl State {
         if self.steps.is_empty() {
             return Ok(());
         }
-        let start = self.base.as_ref().map_or_else(|| fresh(policy, now), |base| Record::clone(&base.record));
+        let stored = self.base.as_ref().filter(|_| self.ending.is_none());
+        let start = stored.map_or_else(|| fresh(policy, now), |base| Record::clone(&base.record));
         self.rebuild_on(start, policy, now)
     }
 
@@ -347,6 +374,7 @@ fn prepare(
     record: &mut Record,
     base: &Base,
     renewal: Renewal,
+    renewed: &mut Option<Token>,
     policy: &Policy,
     now: Timestamp,
 ) -> Result<Option<Token>, Error> {
@@ -368,7 +396,11 @@ fn prepare(
             Ok(Some(token))
         }
         Renewal::Immediate => {
-            let token = Token::for_session(base.token.id())?;
+            let token = match renewed.take() {
+                Some(token) => token,
+                None => Token::for_session(base.token.id())?,
+            };
+            *renewed = Some(token.clone());
             issue(record, &token, now);
             Ok(Some(token))
         }

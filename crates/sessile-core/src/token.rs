@@ -117,14 +117,16 @@ impl Token {
     /// The token that follows this one: the same for everybody who holds this token and `nonce`,
     /// so that parallel requests which renew one session agree without a word.
     pub(crate) fn successor(&self, nonce: &Nonce) -> Self {
-        // HMAC takes keys of any length, so this can't fail; `map` keeps that out of the signature.
+        // RFC 2104 fills a short key with zeros to the hash's block, which is 64 bytes.
+        let mut key = [0; 64];
+        key[..SECRET_BYTES].copy_from_slice(&self.secret.0);
+        let mut mac = Hmac::<Sha256>::new(&key.into());
+        key.zeroize();
+        mac.update(b"sessile renewal");
+        mac.update(&self.id.0);
+        mac.update(&nonce.0);
         let mut secret = Secret([0; SECRET_BYTES]);
-        if let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(&self.secret.0) {
-            mac.update(b"sessile renewal");
-            mac.update(&self.id.0);
-            mac.update(&nonce.0);
-            secret.0.copy_from_slice(&mac.finalize().into_bytes()[..SECRET_BYTES]);
-        }
+        secret.0.copy_from_slice(&mac.finalize().into_bytes()[..SECRET_BYTES]);
         Self { id: self.id, secret }
     }
 

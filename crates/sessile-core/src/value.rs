@@ -10,9 +10,9 @@ use crate::error::{Error, ErrorKind};
 pub(crate) fn encode<T: Serialize>(name: &str, value: &T, max_depth: usize) -> Result<Vec<u8>, Error> {
     let mut bytes = Vec::with_capacity(128);
     let mut serializer = Serializer::new(&mut bytes).with_struct_map().with_human_readable();
-    value.serialize(&mut serializer).map_err(|source| {
+    value.serialize(&mut serializer).map_err(|_| {
         let detail = format!("the value for {name:?} can't be encoded; it was not stored");
-        Error::new(ErrorKind::Encode, "insert", detail).with_source(source)
+        Error::new(ErrorKind::Encode, "insert", detail).with_source(Shape)
     })?;
     if depth_within(&bytes, max_depth) {
         return Ok(bytes);
@@ -23,21 +23,20 @@ pub(crate) fn encode<T: Serialize>(name: &str, value: &T, max_depth: usize) -> R
 
 pub(crate) fn decode<T: DeserializeOwned>(name: &str, bytes: &[u8]) -> Result<T, Error> {
     let mut deserializer = Deserializer::from_read_ref(bytes).with_human_readable();
-    T::deserialize(&mut deserializer).map_err(|source| {
+    T::deserialize(&mut deserializer).map_err(|_| {
         let wanted = std::any::type_name::<T>();
         let detail = format!("the value for {name:?} is no {wanted}; it was left as it is");
-        Error::new(ErrorKind::Decode, "get", detail).with_source(Shape(source))
+        Error::new(ErrorKind::Decode, "get", detail).with_source(Shape)
     })
 }
 
-/// What was wrong with the value's shape. The decoder's own words may quote the value, so only
-/// its kind is told.
+/// Stands for the coder's own error, whose words may quote the value.
 #[derive(Debug)]
-struct Shape(#[expect(dead_code, reason = "kept for its type; never shown")] rmp_serde::decode::Error);
+struct Shape;
 
 impl std::fmt::Display for Shape {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("the stored value has another type")
+        f.write_str("the value and its type don't fit")
     }
 }
 

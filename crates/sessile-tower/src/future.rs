@@ -8,7 +8,7 @@ use std::{
 
 use http::Response;
 use pin_project_lite::pin_project;
-use sessile_core::{BoxFuture, Error, Head};
+use sessile_core::{BoxFuture, Error, Exchange, Head};
 
 use crate::{
     answer::{Answer, refuse},
@@ -30,7 +30,7 @@ pin_project! {
     #[project = StateNow]
     enum State<F, B> {
         Handling { #[pin] handler: F, slot: Option<Slot> },
-        Finishing { response: Option<Response<B>>, finish: BoxFuture<'static, Result<Head, Error>> },
+        Finishing { response: Option<Response<B>>, exchange: Exchange, finish: BoxFuture<'static, Result<Head, Error>> },
         Refused { error: Error },
     }
 }
@@ -59,7 +59,7 @@ where
                 StateNow::Handling { handler, slot } => {
                     // Without a response there is nothing to save for.
                     let mut response = ready!(scope::enter(slot, || handler.poll(cx)))?;
-                    let Some(exchange) = slot.take().and_then(|slot| slot.exchange) else {
+                    let Some(exchange) = slot.take().and_then(Slot::into_exchange) else {
                         return Poll::Ready(Ok(response));
                     };
                     if let Some(head) = exchange.finish_unchanged() {
@@ -67,10 +67,11 @@ where
                         return Poll::Ready(Ok(response));
                     }
                     let limit = exchange.sessions().policy().store_timeout;
+                    let closing = exchange.clone();
                     let finish = Box::pin(async move { within(limit, "save", exchange.finish()).await });
-                    State::Finishing { response: Some(response), finish }
+                    State::Finishing { response: Some(response), exchange: closing, finish }
                 }
-                StateNow::Finishing { response, finish } => {
+                StateNow::Finishing { response, exchange, finish } => {
                     let head = ready!(finish.as_mut().poll(cx));
                     // Taken once: a future isn't polled after it was ready.
                     let Some(mut response) = response.take() else { unreachable!("polled after ready") };
@@ -79,7 +80,11 @@ where
                             head::apply(head, response.headers_mut());
                             response
                         }
-                        Err(error) => refuse(this.answer, &error),
+                        Err(error) => {
+                            let mut answer = refuse(this.answer, &error);
+                            head::apply(exchange.close(), answer.headers_mut());
+                            answer
+                        }
                     }));
                 }
                 StateNow::Refused { error } => return Poll::Ready(Ok(refuse(this.answer, error))),

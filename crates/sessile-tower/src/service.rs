@@ -40,10 +40,11 @@ where
     }
 
     fn call(&mut self, mut request: Request<Q>) -> Self::Future {
-        if request.extensions_mut().insert(Layered).is_some() {
+        let number = Layered::new();
+        if request.extensions_mut().insert(number).is_some() {
             return ResponseFuture::refuse(self.answer.clone(), nested());
         }
-        let mut slot = Some(Slot { sessions: self.sessions.clone(), exchange: None });
+        let mut slot = Some(Slot::new(self.sessions.clone(), number));
         let handler = scope::enter(&mut slot, || self.inner.call(request));
         ResponseFuture::handle(handler, slot, self.answer.clone())
     }
