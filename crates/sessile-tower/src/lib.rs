@@ -4,8 +4,8 @@
 //! The layer works for any `Service<http::Request<_>, Response = http::Response<_>>`. Handlers
 //! without axum call [`exchange`] and ask it for the [`session`](sessile_core::Exchange::session).
 //!
-//! A request that doesn't ask for its session costs no allocation and no store call; its cookies
-//! aren't looked at. A response that looked at it gets `Vary: Cookie`; one that sets the cookie gets
+//! A request that doesn't ask for its session costs one small allocation and no store call; its
+//! cookies aren't looked at. A response that looked at it gets `Vary: Cookie`; one that sets the cookie gets
 //! `Cache-Control: no-store` too, unless it has a private policy of its own.
 //!
 //! # Features

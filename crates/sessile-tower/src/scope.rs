@@ -1,8 +1,8 @@
 //! How a handler finds the exchange of its request, and the layer finds what the handler made.
 //!
 //! While the layer calls or polls what is inside of it, the request's [`Slot`] lies in a thread-local;
-//! the first extractor puts the exchange there. So a request that never asks for its session costs no
-//! allocation, and its cookies aren't even looked at.
+//! the first extractor puts the exchange there. So a request that never asks for its session costs
+//! next to nothing, and its cookies aren't even looked at.
 
 use std::{
     cell::{Cell, RefCell},
