@@ -328,6 +328,11 @@ impl State {
     /// is an event of its own and begins a new session with what the handler did; anything else is
     /// lost, which is an error if there was anything.
     pub(crate) fn gone(&mut self, replaced: bool, policy: &Policy, now: Timestamp) -> Result<(), Error> {
+        if self.ending.is_some() {
+            // The handler ended it too; what came after belongs to a new session.
+            self.ended();
+            return self.rebuild(policy, now);
+        }
         let base = self.base.take();
         self.cookie = None;
         self.renewed = None;

@@ -473,3 +473,22 @@ fn error_debug_of_an_enum() {
     let e = x.get::<Result<u8, u8>>("p").unwrap_err();
     assert!(!format!("{e:?}").contains("hunter2"), "{e:?}");
 }
+
+/// The session is ended elsewhere, and here while the write that finds it gone is under way.
+#[test]
+fn destroy_of_what_is_gone_already_is_no_loss() {
+    let (s, _) = slow_sessions(Policy::default());
+    let c = made(&s, |x| x.insert("n", 0).unwrap());
+    let e = begin(&s, &c);
+    let x = run(e.session()).unwrap();
+    run(s.end(&x.id().unwrap(), EndReason::Killed, None)).unwrap();
+    x.insert("n", 1).unwrap();
+    let y = x.clone();
+    let mut saving = pin!(y.save());
+    assert!(poll(saving.as_mut()).is_pending());
+    x.destroy();
+    x.insert("flash", "bye").unwrap();
+    run(saving).unwrap();
+    let c = cookie(&run(e.finish()).unwrap());
+    assert!(look(&s, &c, |x| x.has("flash") && !x.has("n")));
+}
